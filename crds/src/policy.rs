@@ -1,0 +1,155 @@
+//! A Channel with its Secrets becomes a Policy, or a Rejection that says what to do.
+//!
+//! Owns: the only validation of a Channel's meaning; the schema checks the same bounds earlier, but
+//! manifests from files come without it. Pure: no I/O, no clock. Used by: `compile`, `snapshot`.
+
+use crate::name::{ChannelName, Topic};
+use crate::pattern::TopicPattern;
+use crate::secret::Secret;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A Channel whose spec is right and whose Secrets are resolved.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Namespace and name.
+    pub channel: ChannelName,
+    /// `metadata.uid`; empty for a manifest from a file.
+    pub uid: String,
+    /// `metadata.generation` of the form in force.
+    pub generation: i64,
+    /// SHA-256 (hex) of the resolved form, Secrets included: differs when anything that matters differs.
+    pub digest: Arc<str>,
+    /// The topics it owns; never empty.
+    pub topics: Vec<TopicPattern>,
+    /// Whether a stream may listen to all topics at once through the feed.
+    pub wildcard: bool,
+    /// Its own Redis; none means the gateway's.
+    pub redis: Option<Arc<RedisServer>>,
+    /// Put before topic names for raw publishers.
+    pub prefix: Arc<str>,
+    /// Which raw publishers are heard.
+    pub ingest: IngestSet,
+    /// What is kept; none means live only.
+    pub history: Option<History>,
+    /// Who may come in.
+    pub access: Access,
+    /// How streams behave.
+    pub stream: Timing,
+    /// The bounds, per gateway pod.
+    pub limits: Limits,
+}
+
+/// A Redis server with its credentials. Two Channels with equal values share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RedisServer {
+    /// As in the manifest; never holds a password.
+    pub url: String,
+    pub username: Option<String>,
+    pub password: Option<Secret<String>>,
+    /// PEM; none means the system's roots.
+    pub ca: Option<Vec<u8>>,
+    /// PEM certificate chain and key for client authentication.
+    pub client: Option<(Vec<u8>, Secret<Vec<u8>>)>,
+}
+
+/// Which raw Redis publishers a Channel hears.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct IngestSet {
+    pub flask_sse: bool,
+    pub juggernaut: bool,
+    pub raw: bool,
+}
+
+impl IngestSet {
+    /// True when at least one kind is heard.
+    #[must_use]
+    pub fn any(self) -> bool {
+        self.flask_sse || self.juggernaut || self.raw
+    }
+}
+
+/// What is kept of each topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct History {
+    /// Messages, 1–100,000.
+    pub size: u32,
+    /// Idle expiry of the topic, 1 s–7 d.
+    pub ttl: Duration,
+}
+
+/// Origins and rules.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    pub origins: Origins,
+    /// The first rule that admits wins; none, nobody.
+    pub subscribe: Vec<Rule>,
+    pub publish: Vec<Rule>,
+}
+
+/// The origins whose pages may read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origins {
+    /// `*` was listed: any origin, without credentials.
+    pub any: bool,
+    /// `scheme://host[:port]`, lower-case.
+    pub listed: Vec<String>,
+}
+
+/// One way to be admitted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rule {
+    /// Everybody.
+    Anonymous,
+    /// Whoever presents one of these bearer tokens.
+    Tokens(Arc<[TokenHolder]>),
+}
+
+impl Rule {
+    /// Whether the rule looks at a presented token.
+    #[must_use]
+    pub fn reads_tokens(&self) -> bool {
+        match self {
+            Self::Anonymous => false,
+            Self::Tokens(_) => true,
+        }
+    }
+}
+
+/// A client of a `tokens` rule: its name and the SHA-256 of its token, never the token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenHolder {
+    pub name: Arc<str>,
+    pub sha256: [u8; 32],
+}
+
+/// How streams behave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timing {
+    /// Silence after which a comment is sent.
+    pub heartbeat: Duration,
+    /// The reconnection time told to browsers, before jitter.
+    pub retry: Duration,
+    /// Age at which a stream is rotated, before jitter; none means never.
+    pub max_age: Option<Duration>,
+}
+
+/// The bounds of a Channel on one gateway pod.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    pub streams: u32,
+    pub message_bytes: usize,
+    pub topics: u32,
+    pub publish_per_second: u32,
+    pub streams_per_client: Option<u32>,
+}
+
+impl Policy {
+    /// Whether this Channel owns `topic`.
+    #[must_use]
+    pub fn owns(&self, topic: &Topic) -> bool {
+        self.topics
+            .iter()
+            .any(|pattern| pattern.matches(topic.as_str()))
+    }
+}

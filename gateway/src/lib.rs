@@ -1,0 +1,5 @@
+//! The gateway of Siar.
+
+pub mod address;
+pub mod message;
+pub mod position;
