@@ -257,13 +257,13 @@ mod tests {
 
     #[test]
     fn eight_positions_up_to_99999999_fit_in_128_bytes() {
-        let cursor = vec!["abcdef-99999999"; 8].join("~");
+        let cursor = ["abcdef-99999999"; 8].join("~");
         assert_eq!(cursor.len(), 127);
         assert_eq!(
             parse_cursor(&cursor).map(|positions| positions.len()),
             Ok(8)
         );
-        assert!(parse_cursor(&vec!["abcdef-1"; 33].join("~")).is_err());
+        assert!(parse_cursor(&["abcdef-1"; 33].join("~")).is_err());
     }
 
     #[test]

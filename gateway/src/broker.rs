@@ -1,0 +1,191 @@
+//! The contract of whatever numbers, keeps and passes on messages, and what it says in prose.
+//!
+//! Two keepers fulfil it, [`memory`] within one process and [`redis`] across many, and the same tests
+//! run over both. Used by: `topics` alone.
+//!
+//! - Offsets of a topic are dense and rise by one for each message, under whatever epoch.
+//! - What `publish` acknowledged has been numbered, kept (with history) and sent on, in that order.
+//! - Arrivals of one address come in the order of their numbers, each at most once, holes possible.
+//! - After `subscribe` has answered, every later message arrives; what was numbered until then is in the
+//!   lineage that it answers with.
+//! - A cursor is judged by [`Lineage::judge`] and nowhere else.
+
+pub mod memory;
+pub mod redis;
+
+use crate::address::Address;
+use crate::close::GapReason;
+use crate::frame::Frame;
+use crate::message::Message;
+use crate::metrics::ChannelMetrics;
+use crate::position::{Judged, Lineage, Position};
+use crds::name::Topic;
+use crds::policy::Policy;
+use futures_util::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Messages in one page of history.
+pub const PAGE_MESSAGES: usize = 100;
+/// Bytes of data in one page of history, unless its first message alone is larger.
+pub const PAGE_BYTES: usize = 256 * 1024;
+/// How many of the newest messages are searched for a publisher's own id.
+pub const OWN_ID_DEPTH: usize = 1000;
+
+/// What a stream listens to or a publisher writes to, with the Channel that owns it.
+#[derive(Clone, Debug)]
+pub struct Target {
+    pub address: Address,
+    /// The topic; for a feed the name that stands in `siar.gap`.
+    pub name: Topic,
+    pub policy: Arc<Policy>,
+    pub metrics: Arc<ChannelMetrics>,
+}
+
+/// A message to be numbered.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub target: Target,
+    pub message: Message,
+    /// Milliseconds since 1970.
+    pub time: u64,
+    pub key: Idempotency,
+}
+
+/// Under which key a publication happens at most once, and what it must equal when repeated.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// Hash of header, item index and identity, hex; or random for the gateway's own retries.
+    pub key: String,
+    /// SHA-256 (hex) of the message: the same key with another one is a conflict.
+    pub content: String,
+    /// How long the key is remembered.
+    pub ttl: Duration,
+}
+
+/// Where a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Published {
+    pub position: Position,
+    /// The key was known: this is the first result again.
+    pub replayed: bool,
+}
+
+/// Why a message was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    #[error("the key was used for another message")]
+    Conflict,
+    #[error("no room in the queues of the workers within a second")]
+    Busy,
+    #[error("the outcome is unknown: {0}")]
+    OutcomeUnknown(String),
+    #[error("the server refused: {0}")]
+    Refused(String),
+}
+
+/// Why a server could not be asked. The text names the step that failed, never a credential.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{step}: {cause}")]
+pub struct Unavailable {
+    pub step: &'static str,
+    pub cause: String,
+}
+
+/// Messages read after a cursor, and how the cursor was judged.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// What the server remembers of the topic, read before the messages.
+    pub lineage: Lineage,
+    /// Something after the cursor is not kept any more; tell it before the first frame.
+    pub lost: Option<GapReason>,
+    /// Where the frames start: the position just before the first of them.
+    pub from: Position,
+    /// In order and dense after `from`.
+    pub frames: Vec<Arc<Frame>>,
+    /// More messages were kept at that time; ask again after the last frame.
+    pub more: bool,
+}
+
+/// From where a page is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    /// Read messages above this offset.
+    pub after: u64,
+    pub lost: Option<GapReason>,
+}
+
+impl Plan {
+    /// Judges `cursor` by what the server remembers and the oldest offset that it keeps (`last + 1`
+    /// when it keeps none).
+    #[must_use]
+    pub fn of(lineage: &Lineage, oldest: u64, cursor: Position) -> Self {
+        let (after, lost) = match lineage.judge(cursor) {
+            Judged::Follows(after) => (after, None),
+            Judged::Broken(after) => (after, Some(GapReason::Epoch)),
+            Judged::Unlisted => (oldest.saturating_sub(1), Some(GapReason::Epoch)),
+        };
+        if after < lineage.last && after + 1 < oldest {
+            let lost = lost.or(Some(GapReason::TooOld));
+            return Self {
+                after: oldest - 1,
+                lost,
+            };
+        }
+        Self { after, lost }
+    }
+}
+
+/// From where a stream wants to start when it names no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Since {
+    /// The newest messages, this many.
+    Messages(u32),
+    /// What was published at or after this moment, milliseconds since 1970.
+    Time(u64),
+}
+
+/// What a keeper hands to `topics`, in order for each address.
+#[derive(Clone, Debug)]
+pub enum Arrival {
+    /// A message; without position a raw one that nobody numbered.
+    Frame { address: Address, frame: Arc<Frame> },
+    /// The subscription was interrupted and stands again; this is what the server remembers now.
+    Resumed { address: Address, lineage: Lineage },
+    /// Messages may have been lost where they cannot be read again.
+    Lost { address: Address, reason: GapReason },
+}
+
+/// Takes arrivals; never waits.
+pub type Sink = Arc<dyn Fn(Arrival) + Send + Sync>;
+
+/// Numbers, keeps and passes on. Every method of the Redis keeper is called on the control runtime.
+pub trait Broker: Send + Sync + 'static {
+    /// `memory` or `redis`.
+    fn kind(&self) -> &'static str;
+
+    /// The Channels that it serves now; called for each new Snapshot.
+    fn apply(&self, policies: Vec<Arc<Policy>>);
+
+    /// Numbers `publication`, keeps it if the Channel has history, and passes it on.
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
+
+    /// Has the messages of `target` arrive from now on.
+    fn subscribe(&self, target: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>>;
+
+    /// Ends what `subscribe` began.
+    fn unsubscribe(&self, address: Address) -> BoxFuture<'_, ()>;
+
+    /// What is remembered of `address` now.
+    fn lineage(&self, address: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>>;
+
+    /// The messages kept after `cursor`, at most a page.
+    fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>>;
+
+    /// The newest messages kept, at most `limit` and 1,000, oldest first.
+    fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>>;
+
+    /// The position just before the first message that `since` asks for.
+    fn since(&self, address: Address, since: Since)
+    -> BoxFuture<'_, Result<Position, Unavailable>>;
+}

@@ -1,0 +1,1 @@
+//! Keeps messages in this process.

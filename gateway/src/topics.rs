@@ -1,0 +1,5 @@
+//! What this process hears.
+
+pub mod mailbox;
+
+pub use mailbox::{Mail, Mailbox, TopicId};

@@ -1,0 +1,151 @@
+//! The bounded mailbox of a worker: what comes to it from other threads, in order for each topic.
+//!
+//! Owns: the bounds of frames on their way, and the marks of topics that overflowed. Never: blocks,
+//! decides what a worker does with its mail. Used by: `topics`, which posts; `worker`, which takes.
+
+use crate::broker::{Page, Unavailable};
+use crate::close::GapReason;
+use crate::frame::Frame;
+use crate::position::{Lineage, Position};
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Context;
+use tokio::sync::Notify;
+
+/// Frames in a mailbox; at this bound a publisher to memory waits and a topic of Redis is marked.
+pub const MOST_FRAMES: usize = 4096;
+/// Bytes of frames in a mailbox; the same happens at this bound.
+pub const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// The name of a joined topic within this process, never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TopicId(pub u64);
+
+/// What a worker gets to know.
+#[derive(Debug)]
+pub enum Mail {
+    /// The topic is heard from here on: frames after the lineage's position follow in order.
+    Joined { topic: TopicId, lineage: Lineage },
+    /// The topic could not be joined; the worker forgets it, a new stream tries anew.
+    NotJoined { topic: TopicId, error: Unavailable },
+    /// The next message.
+    Frame { topic: TopicId, frame: Arc<Frame> },
+    /// Messages before `position` are lost for all; none: they had no positions.
+    Gap {
+        topic: TopicId,
+        reason: GapReason,
+        position: Option<Position>,
+    },
+    /// Frames were dropped here for want of room; the newest dropped one stood at `position`, none: it
+    /// had no position. Frames after it follow.
+    Overflow {
+        topic: TopicId,
+        position: Option<Position>,
+    },
+    /// The answer to a read after `cursor`.
+    Page {
+        topic: TopicId,
+        cursor: Position,
+        page: Result<Arc<Page>, Unavailable>,
+    },
+}
+
+/// The mailbox of one worker.
+#[derive(Default)]
+pub struct Mailbox {
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    room: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Mail>,
+    frames: usize,
+    bytes: usize,
+    overflowed: HashMap<TopicId, Option<Position>>,
+}
+
+impl State {
+    fn has_room(&self) -> bool {
+        self.frames < MOST_FRAMES && self.bytes < MOST_BYTES
+    }
+
+    /// Marks go in front of the next mail, as soon as there is room.
+    fn post_marks(&mut self) {
+        if self.has_room() && !self.overflowed.is_empty() {
+            for (topic, position) in self.overflowed.drain() {
+                self.queue.push_back(Mail::Overflow { topic, position });
+            }
+        }
+    }
+}
+
+impl Mailbox {
+    /// Posts `mail`. A frame that finds no room is dropped and its topic marked; everything else is
+    /// bounded by the requests of the worker itself and always finds room.
+    pub fn post(&self, mail: Mail) {
+        let mut state = self.state.lock();
+        state.post_marks();
+        if let Mail::Frame { topic, frame } = &mail {
+            if !state.has_room() {
+                state.overflowed.insert(*topic, frame.position());
+                return;
+            }
+            state.frames += 1;
+            state.bytes += frame.bytes();
+        }
+        state.queue.push_back(mail);
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Moves all mail to the end of `taken`.
+    pub fn take(&self, taken: &mut VecDeque<Mail>) {
+        let mut state = self.state.lock();
+        if state.queue.is_empty() && state.overflowed.is_empty() {
+            return;
+        }
+        taken.append(&mut state.queue);
+        let was_full = !state.has_room();
+        state.frames = 0;
+        state.bytes = 0;
+        state.post_marks();
+        taken.append(&mut state.queue);
+        drop(state);
+        if was_full {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Whether mail waits; if not, the task of `context` is woken when some comes.
+    pub fn poll_mail(&self, context: &Context<'_>) -> bool {
+        self.waker.register(context.waker());
+        let state = self.state.lock();
+        !state.queue.is_empty() || !state.overflowed.is_empty()
+    }
+
+    /// Wakes the worker without mail, as for a new configuration or a stream that was handed over.
+    pub fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Whether a frame would find room now.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.state.lock().has_room()
+    }
+
+    /// Waits until a frame may find room; callers bound the wait.
+    pub async fn room(&self) {
+        loop {
+            let freed = self.room.notified();
+            if self.has_room() {
+                return;
+            }
+            freed.await;
+        }
+    }
+}
