@@ -6,6 +6,7 @@
 use crate::certs::Certs;
 use crate::process::{Helpers, Process, folder, free_port};
 use crate::wait::within;
+use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use rustix::process::Signal;
@@ -250,8 +251,12 @@ pub struct Heard {
 impl Heard {
     /// The next message: its channel and payload.
     pub async fn next(&mut self) -> (String, String) {
-        use futures_util::StreamExt as _;
-        let message = within("a message of Redis", self.pubsub.on_message().next()).await;
+        within("a message of Redis", self.patiently()).await
+    }
+
+    /// The next message, however long it takes.
+    pub async fn patiently(&mut self) -> (String, String) {
+        let message = self.pubsub.on_message().next().await;
         let message = message.expect("the subscription lives");
         (
             message.get_channel_name().into(),
