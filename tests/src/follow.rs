@@ -9,6 +9,7 @@ use crate::wait::{DEADLINE, until_time};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
 /// The pause before coming back; a browser waits for `retry`, tests have less time.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -25,6 +26,7 @@ pub struct Received {
 /// A client in the background; ends when dropped.
 pub struct Follower {
     received: Arc<Mutex<Received>>,
+    cut: Arc<Notify>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -32,12 +34,22 @@ impl Follower {
     /// Opens the first of `places` and goes on to the next whenever a stream ends or does not open.
     pub async fn start(places: Vec<Listen>) -> Self {
         let received = Arc::new(Mutex::new(Received::default()));
-        let task = tokio::spawn(follow(places, received.clone()));
-        let follower = Self { received, task };
+        let cut = Arc::new(Notify::new());
+        let task = tokio::spawn(follow(places, received.clone(), cut.clone()));
+        let follower = Self {
+            received,
+            cut,
+            task,
+        };
         follower
             .until("a stream to open", |received| received.opened > 0)
             .await;
         follower
+    }
+
+    /// Drops the open stream, with whatever of it was not read; it comes back by itself.
+    pub fn cut(&self) {
+        self.cut.notify_one();
     }
 
     /// What was received so far.
@@ -99,7 +111,7 @@ impl Drop for Follower {
     }
 }
 
-async fn follow(places: Vec<Listen>, received: Arc<Mutex<Received>>) {
+async fn follow(places: Vec<Listen>, received: Arc<Mutex<Received>>, cut: Arc<Notify>) {
     let mut turn = 0;
     loop {
         let id = received.lock().last_event_id.clone();
@@ -107,7 +119,10 @@ async fn follow(places: Vec<Listen>, received: Arc<Mutex<Received>>) {
         turn += 1;
         if let Ok(Ok(listener)) = place.try_open().await {
             received.lock().opened += 1;
-            read(listener, &received).await;
+            tokio::select! {
+                () = read(listener, &received) => {}
+                () = cut.notified() => {}
+            }
         }
         tokio::time::sleep(PAUSE).await;
     }
