@@ -9,5 +9,6 @@ pub mod frame;
 pub mod message;
 pub mod metrics;
 pub mod position;
+pub mod readiness;
 pub mod tasks;
 pub mod topics;
