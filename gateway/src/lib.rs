@@ -9,6 +9,7 @@ pub mod frame;
 pub mod message;
 pub mod metrics;
 pub mod position;
+pub mod readiness;
 pub mod tasks;
 pub mod topics;
 pub mod worker;
