@@ -11,3 +11,4 @@ pub mod metrics;
 pub mod position;
 pub mod tasks;
 pub mod topics;
+pub mod worker;
