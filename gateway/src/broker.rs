@@ -14,6 +14,7 @@ pub mod memory;
 pub mod redis;
 
 use crate::address::Address;
+use crate::clock::Now;
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::message::{Message, Session};
@@ -182,6 +183,9 @@ pub trait Broker: Send + Sync + 'static {
     /// The Channels that it serves now; called for each new Snapshot.
     fn apply(&self, policies: Vec<Arc<Policy>>);
 
+    /// What is due, once a second.
+    fn tend(&self, _now: Now) {}
+
     /// Numbers `publication`, keeps it if the Channel has history, and passes it on.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
 
@@ -211,8 +215,8 @@ pub trait Broker: Send + Sync + 'static {
     /// Sets once what answers the questions of other gateways.
     fn answer_presence(&self, local: LocalPresence);
 
-    /// A stream with a session opened on `target`, for events that the Channel's raw publishers hear.
-    /// Called on any thread; never waits.
+    /// A stream with a session opened on `target`, for events that the Channel's raw publishers hear;
+    /// never waits.
     fn session_opened(&self, target: &Target, identity: Option<&Arc<str>>, session: Session);
 
     /// The stream closed.
