@@ -273,4 +273,6 @@ impl Cursor {
 }
 
 #[cfg(test)]
+mod interleavings;
+#[cfg(test)]
 mod tests;
