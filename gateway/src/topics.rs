@@ -87,11 +87,7 @@ impl Topics {
             make: brokers.named,
             named: RwLock::default(),
         });
-        if topics
-            .control
-            .tell(tend(Arc::downgrade(&topics)))
-            .is_err()
-        {
+        if topics.control.tell(tend(Arc::downgrade(&topics))).is_err() {
             tracing::error!("the control runtime is full at the start");
         }
         topics
@@ -354,11 +350,7 @@ fn tell_session(
     if !entry.target.policy.ingest.juggernaut {
         return;
     }
-    let (broker, target, identity) = (
-        hub.broker.clone(),
-        entry.target.clone(),
-        identity.cloned(),
-    );
+    let (broker, target, identity) = (hub.broker.clone(), entry.target.clone(), identity.cloned());
     let told = hub.run(async move {
         match happened {
             Happened::Opened => broker.session_opened(&target, identity.as_ref(), session),

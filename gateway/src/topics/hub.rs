@@ -7,7 +7,6 @@ mod reads;
 
 use super::TopicId;
 use super::entry::{Ask, Entry, Expiry, Join, Mailboxes};
-use reads::Reads;
 use crate::address::Address;
 use crate::broker::{Arrival, Broker, PresencePart, Sink, Target, Unavailable};
 use crate::clock::Now;
@@ -15,6 +14,7 @@ use crate::position::Position;
 use crate::tasks::{Busy, Control};
 use crds::policy::Policy;
 use parking_lot::{Mutex, RwLock};
+use reads::Reads;
 use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
@@ -95,9 +95,9 @@ impl Hub {
         });
         let asked = Arc::downgrade(&hub);
         hub.broker.answer_presence(Arc::new(move |address| {
-            asked.upgrade().map_or_else(PresencePart::default, |hub| {
-                hub.listeners(address).0
-            })
+            asked
+                .upgrade()
+                .map_or_else(PresencePart::default, |hub| hub.listeners(address).0)
         }));
         hub
     }
@@ -172,7 +172,10 @@ impl Hub {
     pub fn tick(self: &Arc<Self>, now: Now) {
         loop {
             let mut lingering = self.lingering.lock();
-            if lingering.front().is_none_or(|&(until, _)| until > now.steady) {
+            if lingering
+                .front()
+                .is_none_or(|&(until, _)| until > now.steady)
+            {
                 break;
             }
             let due = lingering.pop_front();

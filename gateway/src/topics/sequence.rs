@@ -252,7 +252,9 @@ impl Sequence {
                     return;
                 }
                 Place::Hole(_) => {
-                    let known = self.lineage.lists(frame.position().unwrap_or(Position::NEVER).epoch);
+                    let known = self
+                        .lineage
+                        .lists(frame.position().unwrap_or(Position::NEVER).epoch);
                     let reason = match (self.keeps, known) {
                         (true, _) => GapReason::TooOld,
                         (false, true) => GapReason::Overflow,
