@@ -33,6 +33,9 @@ pub const PAGE_BYTES: usize = 256 * 1024;
 /// How many of the newest messages are searched for a publisher's own id.
 pub const OWN_ID_DEPTH: usize = 1000;
 
+/// How long the gateway's own keys, which it makes for its retries when a publisher sent none, are
+/// remembered. A publisher's own key is remembered longer.
+pub const OWN_KEY_TTL: Duration = Duration::from_secs(30);
 /// Identities in the answer of one gateway about one address.
 pub const PRESENCE_IDENTITIES: usize = 1000;
 
@@ -63,7 +66,7 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 (hex) of the message: the same key with another one is a conflict.
     pub content: String,
-    /// How long the key is remembered.
+    /// How long the key is remembered; at most [`OWN_KEY_TTL`] for a random one, which no publisher repeats.
     pub ttl: Duration,
 }
 
