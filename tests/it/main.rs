@@ -8,6 +8,7 @@ use tests::listen::Listener;
 use tests::manifest::Channel;
 use tests::redis::Redis;
 
+mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app

@@ -60,9 +60,7 @@ async fn case_4_the_redis_of_the_channel_wins_over_the_gateways() {
 }
 
 async fn channel_with_redis(theirs: &Redis, own: Option<&Redis>) -> Gateway {
-    let setup = GatewaySetup::new()
-        .channel(&sse().redis(&theirs.url()))
-        .flag("--allow-targets", "127.0.0.0/8");
+    let setup = GatewaySetup::new().channel(&sse().redis(&theirs.url()));
     match own {
         Some(own) => setup.redis(&own.url()).start().await,
         None => setup.start().await,
@@ -132,7 +130,6 @@ async fn case_10_redis_dying_while_the_last_stream_closes_hurts_no_other_stream(
                 .redis(&theirs.url()),
         )
         .redis(&redis.url())
-        .flag("--allow-targets", "127.0.0.0/8")
         .start()
         .await;
     let mut other = gateway.listen("sse").await;
