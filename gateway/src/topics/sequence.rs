@@ -168,11 +168,11 @@ impl Sequence {
         }
     }
 
-    /// The answer to [`Step::Read`] or [`Step::ReadLater`].
-    pub fn page(&mut self, page: Result<&Page, &Unavailable>, out: Steps<'_>) {
-        let Phase::Reading(cursor) = self.phase else {
+    /// The answer to [`Step::Read`] or [`Step::ReadLater`] after `cursor`; another one is ignored.
+    pub fn page(&mut self, cursor: Position, page: Result<&Page, &Unavailable>, out: Steps<'_>) {
+        if self.phase != Phase::Reading(cursor) {
             return;
-        };
+        }
         let Ok(page) = page else {
             self.failed(cursor, out);
             return;

@@ -65,7 +65,7 @@ enum Question {
     Lineage,
     Page(Position),
     LineageIs(Lineage),
-    PageIs(Page),
+    PageIs(Position, Page),
 }
 
 #[derive(Clone)]
@@ -173,7 +173,7 @@ impl World {
             Move::Execute => {
                 self.question = match std::mem::replace(&mut self.question, Question::None) {
                     Question::Lineage => Question::LineageIs(self.lineage.clone()),
-                    Question::Page(cursor) => Question::PageIs(self.page(cursor)),
+                    Question::Page(cursor) => Question::PageIs(cursor, self.page(cursor)),
                     other => {
                         self.question = other;
                         return false;
@@ -185,15 +185,18 @@ impl World {
                     self.joined = Some(lineage.position());
                     self.think(|sequence, out| sequence.joined(lineage, out));
                 }
-                Question::PageIs(page) => {
-                    self.think(|sequence, out| sequence.page(Ok(&page), out));
+                Question::PageIs(cursor, page) => {
+                    self.think(|sequence, out| sequence.page(cursor, Ok(&page), out));
                 }
                 other => {
                     self.question = other;
                     return false;
                 }
             },
-            Move::Fail if matches!(self.question, Question::Page(_)) => {
+            Move::Fail => {
+                let Question::Page(cursor) = self.question else {
+                    return false;
+                };
                 if !take(&mut self.left.failures) {
                     return false;
                 }
@@ -202,7 +205,7 @@ impl World {
                     step: "read",
                     cause: "down".into(),
                 };
-                self.think(|sequence, out| sequence.page(Err(&error), out));
+                self.think(|sequence, out| sequence.page(cursor, Err(&error), out));
             }
             Move::Restart if self.lineage.last > 0 && take(&mut self.left.restarts) => {
                 self.excuse = true;
@@ -220,7 +223,7 @@ impl World {
                 self.lineage = Lineage::default();
                 self.kept.clear();
             }
-            Move::Publish | Move::Fail | Move::Restart | Move::Flush => return false,
+            Move::Publish | Move::Restart | Move::Flush => return false,
         }
         true
     }
