@@ -113,11 +113,19 @@ impl Ring {
     }
 
     /// The entries from a sequence number on.
-    pub fn from(&self, at: u64) -> impl Iterator<Item = &Item> {
+    fn from(&self, at: u64) -> impl Iterator<Item = &Item> {
         let index = usize::try_from(at.saturating_sub(self.first))
             .unwrap_or(usize::MAX)
             .min(self.entries.len());
         self.entries.range(index..).map(|entry| &entry.item)
+    }
+
+    /// The messages from a sequence number on, up to the first gap.
+    pub fn frames(&self, at: u64) -> impl Iterator<Item = &Arc<Frame>> {
+        self.from(at).map_while(|item| match item {
+            Item::Frame(frame) => Some(frame),
+            Item::Gap { .. } => None,
+        })
     }
 
     /// Adds the next message.

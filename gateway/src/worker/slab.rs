@@ -50,6 +50,17 @@ impl<T> Slab<T> {
         }
     }
 
+    /// The thing of `key` to look at, if it is still there.
+    #[must_use]
+    pub fn get(&self, key: Key) -> Option<&T> {
+        let place = self.places.get(key.slot as usize)?;
+        if place.0 == key.generation {
+            place.1.as_ref()
+        } else {
+            None
+        }
+    }
+
     /// Takes the thing of `key` out; its key means nothing from then on.
     pub fn remove(&mut self, key: Key) -> Option<T> {
         let place = self.places.get_mut(key.slot as usize)?;

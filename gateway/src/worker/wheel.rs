@@ -40,7 +40,8 @@ impl Wheel {
     }
 
     /// The first tick that is not before `deadline`.
-    fn tick_after(&self, deadline: Instant) -> u64 {
+    #[must_use]
+    pub fn tick_after(&self, deadline: Instant) -> u64 {
         let since = deadline.saturating_duration_since(self.start).as_millis();
         u64::try_from(since.div_ceil(TICK.as_millis())).unwrap_or(u64::MAX / 2)
     }
