@@ -113,18 +113,14 @@ impl Worker {
             limits: equipment.limits,
             phase: equipment.phase.clone(),
         };
-        let listen = |listener: TcpListener| {
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
         equipment.essential.start(
             "accept",
-            accept::accept(listen(equipment.listener)?, None, serving.clone()),
+            accept::accept(accept::listen(equipment.listener)?, None, serving.clone()),
         );
         if let Some((listener, material)) = equipment.tls {
             equipment.essential.start(
                 "accept-tls",
-                accept::accept(listen(listener)?, Some(material), serving),
+                accept::accept(accept::listen(listener)?, Some(material), serving),
             );
         }
         let now = clock::now();
