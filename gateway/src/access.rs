@@ -5,4 +5,4 @@
 
 pub mod grant;
 
-pub use grant::Grant;
+pub use grant::{Again, Grant};

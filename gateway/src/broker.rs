@@ -14,9 +14,10 @@ pub mod memory;
 pub mod redis;
 
 use crate::address::Address;
+use crate::clock::Now;
 use crate::close::GapReason;
 use crate::frame::Frame;
-use crate::message::Message;
+use crate::message::{Message, Session};
 use crate::metrics::ChannelMetrics;
 use crate::position::{Judged, Lineage, Position};
 use crds::name::Topic;
@@ -31,6 +32,12 @@ pub const PAGE_MESSAGES: usize = 100;
 pub const PAGE_BYTES: usize = 256 * 1024;
 /// How many of the newest messages are searched for a publisher's own id.
 pub const OWN_ID_DEPTH: usize = 1000;
+
+/// How long the gateway's own keys, which it makes for its retries when a publisher sent none, are
+/// remembered. A publisher's own key is remembered longer.
+pub const OWN_KEY_TTL: Duration = Duration::from_secs(30);
+/// Identities in the answer of one gateway about one address.
+pub const PRESENCE_IDENTITIES: usize = 1000;
 
 /// What a stream listens to or a publisher writes to, with the Channel that owns it.
 #[derive(Clone, Debug)]
@@ -59,7 +66,7 @@ pub struct Idempotency {
     pub key: String,
     /// SHA-256 (hex) of the message: the same key with another one is a conflict.
     pub content: String,
-    /// How long the key is remembered.
+    /// How long the key is remembered; at most [`OWN_KEY_TTL`] for a random one, which no publisher repeats.
     pub ttl: Duration,
 }
 
@@ -156,6 +163,18 @@ pub enum Arrival {
     Lost { address: Address, reason: GapReason },
 }
 
+/// What one gateway knows of those who listen to an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PresencePart {
+    /// Open streams, anonymous ones included.
+    pub streams: u64,
+    /// The verified identities, each once; at most [`PRESENCE_IDENTITIES`].
+    pub identities: Vec<Arc<str>>,
+}
+
+/// Answers what this gateway knows of an address; never waits.
+pub type LocalPresence = Arc<dyn Fn(&Address) -> PresencePart + Send + Sync>;
+
 /// Takes arrivals; never waits.
 pub type Sink = Arc<dyn Fn(Arrival) + Send + Sync>;
 
@@ -166,6 +185,9 @@ pub trait Broker: Send + Sync + 'static {
 
     /// The Channels that it serves now; called for each new Snapshot.
     fn apply(&self, policies: Vec<Arc<Policy>>);
+
+    /// What is due, once a second.
+    fn tend(&self, _now: Now) {}
 
     /// Numbers `publication`, keeps it if the Channel has history, and passes it on.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
@@ -188,4 +210,18 @@ pub trait Broker: Send + Sync + 'static {
     /// The position just before the first message that `since` asks for.
     fn since(&self, address: Address, since: Since)
     -> BoxFuture<'_, Result<Position, Unavailable>>;
+
+    /// What the other gateways of this server say of `address`, one part for each that answered in time,
+    /// this one left out. None: there is nobody else who could be asked.
+    fn ask_presence(&self, address: Address) -> BoxFuture<'_, Option<Vec<PresencePart>>>;
+
+    /// Sets once what answers the questions of other gateways.
+    fn answer_presence(&self, local: LocalPresence);
+
+    /// A stream with a session opened on `target`, for events that the Channel's raw publishers hear;
+    /// never waits.
+    fn session_opened(&self, target: &Target, identity: Option<&Arc<str>>, session: Session);
+
+    /// The stream closed.
+    fn session_closed(&self, target: &Target, identity: Option<&Arc<str>>, session: Session);
 }

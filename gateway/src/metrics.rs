@@ -178,45 +178,7 @@ impl Metrics {
                 "Requests turned away, by their named reason.",
                 &["refusal"],
             )?,
-            families: Families {
-                streams: maker.gauges("siar_streams", "Open streams of a Channel.", &CHANNEL)?,
-                opened: maker.counters("siar_streams_opened_total", "Streams opened.", &CHANNEL)?,
-                closed: maker.counters(
-                    "siar_streams_closed_total",
-                    "Streams closed, by reason.",
-                    &[CHANNEL[0], CHANNEL[1], "reason"],
-                )?,
-                published: maker.counters(
-                    "siar_messages_published_total",
-                    "Messages accepted from publishers.",
-                    &[CHANNEL[0], CHANNEL[1], "source"],
-                )?,
-                malformed: maker.counters(
-                    "siar_messages_malformed_total",
-                    "Raw payloads that are no message.",
-                    &[CHANNEL[0], CHANNEL[1], "source"],
-                )?,
-                delivered: maker.counters(
-                    "siar_messages_delivered_total",
-                    "Messages written to streams.",
-                    &CHANNEL,
-                )?,
-                gaps: maker.counters(
-                    "siar_gaps_total",
-                    "Gaps told to streams, by reason.",
-                    &[CHANNEL[0], CHANNEL[1], "reason"],
-                )?,
-                resumes: maker.counters(
-                    "siar_resumes_total",
-                    "Streams that named a place to start.",
-                    &[CHANNEL[0], CHANNEL[1], "result"],
-                )?,
-                denied: maker.counters(
-                    "siar_access_denied_total",
-                    "Requests denied by access rules.",
-                    &[CHANNEL[0], CHANNEL[1], "action", "reason"],
-                )?,
-            },
+            families: Families::new(&maker)?,
             channels: RwLock::default(),
         };
         registry.register(Box::new(process_collector::ProcessCollector::for_self()))?;
@@ -252,6 +214,48 @@ impl Metrics {
 }
 
 impl Families {
+    fn new(maker: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            streams: maker.gauges("siar_streams", "Open streams of a Channel.", &CHANNEL)?,
+            opened: maker.counters("siar_streams_opened_total", "Streams opened.", &CHANNEL)?,
+            closed: maker.counters(
+                "siar_streams_closed_total",
+                "Streams closed, by reason.",
+                &[CHANNEL[0], CHANNEL[1], "reason"],
+            )?,
+            published: maker.counters(
+                "siar_messages_published_total",
+                "Messages accepted from publishers.",
+                &[CHANNEL[0], CHANNEL[1], "source"],
+            )?,
+            malformed: maker.counters(
+                "siar_messages_malformed_total",
+                "Raw payloads that are no message.",
+                &[CHANNEL[0], CHANNEL[1], "source"],
+            )?,
+            delivered: maker.counters(
+                "siar_messages_delivered_total",
+                "Messages written to streams.",
+                &CHANNEL,
+            )?,
+            gaps: maker.counters(
+                "siar_gaps_total",
+                "Gaps told to streams, by reason.",
+                &[CHANNEL[0], CHANNEL[1], "reason"],
+            )?,
+            resumes: maker.counters(
+                "siar_resumes_total",
+                "Streams that named a place to start.",
+                &[CHANNEL[0], CHANNEL[1], "result"],
+            )?,
+            denied: maker.counters(
+                "siar_access_denied_total",
+                "Requests denied by access rules.",
+                &[CHANNEL[0], CHANNEL[1], "action", "reason"],
+            )?,
+        })
+    }
+
     fn channel(&self, channel: &ChannelName) -> ChannelMetrics {
         let (namespace, name) = (&**channel.namespace(), &**channel.name());
         let one = |family: &IntCounterVec, value: &str| {

@@ -11,6 +11,7 @@ use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Context;
 use tokio::sync::Notify;
 
@@ -18,6 +19,11 @@ use tokio::sync::Notify;
 pub const MOST_FRAMES: usize = 4096;
 /// Bytes of frames in a mailbox; the same happens at this bound.
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
+
+/// What a publisher to memory leaves free of those bounds, so that the threads that saw room at the same
+/// moment all find it: one frame for each thread.
+const SPARE_FRAMES: usize = 256;
+const SPARE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The name of a joined topic within this process, never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +62,8 @@ pub enum Mail {
 #[derive(Default)]
 pub struct Mailbox {
     state: Mutex<State>,
+    /// No publisher should start; a copy of what `state` says, read without its lock.
+    full: AtomicBool,
     waker: AtomicWaker,
     room: Notify,
 }
@@ -71,6 +79,10 @@ struct State {
 impl State {
     fn has_room(&self) -> bool {
         self.frames < MOST_FRAMES && self.bytes < MOST_BYTES
+    }
+
+    fn is_nearly_full(&self) -> bool {
+        self.frames >= MOST_FRAMES - SPARE_FRAMES || self.bytes >= MOST_BYTES - SPARE_BYTES
     }
 
     /// Marks go in front of the next mail, as soon as there is room.
@@ -96,6 +108,9 @@ impl Mailbox {
             }
             state.frames += 1;
             state.bytes += frame.bytes();
+            if state.is_nearly_full() {
+                self.full.store(true, Ordering::Release);
+            }
         }
         state.queue.push_back(mail);
         drop(state);
@@ -109,7 +124,7 @@ impl Mailbox {
             return;
         }
         taken.append(&mut state.queue);
-        let was_full = !state.has_room();
+        let was_full = self.full.swap(false, Ordering::AcqRel);
         state.frames = 0;
         state.bytes = 0;
         state.post_marks();
@@ -132,13 +147,13 @@ impl Mailbox {
         self.waker.wake();
     }
 
-    /// Whether a frame would find room now.
+    /// Whether a publisher may go on now. A frame still finds room a little longer.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.state.lock().has_room()
+        !self.full.load(Ordering::Acquire)
     }
 
-    /// Waits until a frame may find room; callers bound the wait.
+    /// Waits until a publisher may go on; callers bound the wait.
     pub async fn room(&self) {
         loop {
             let freed = self.room.notified();

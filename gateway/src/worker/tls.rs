@@ -4,6 +4,7 @@
 //! that cannot be used leaves the one before it in force. Never: does a handshake. Used by: `app`, which
 //! loads; the workers' accept loops, which take the newest for each connection.
 
+use super::accept::TlsMaterial;
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
@@ -18,9 +19,6 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The most bytes of each file; a chain of ten large certificates has about 20 KiB.
 const MOST_BYTES: u64 = 1024 * 1024;
-
-/// The newest usable certificate, shared by all workers.
-pub type Certificate = Arc<ArcSwap<ServerConfig>>;
 
 /// Why the two files are no certificate.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +39,7 @@ pub enum CertificateError {
 pub struct Watcher {
     dir: PathBuf,
     seen: Files,
-    certificate: Certificate,
+    certificate: TlsMaterial,
 }
 
 #[derive(PartialEq, Eq)]
@@ -51,15 +49,15 @@ struct Files {
 }
 
 /// Loads the certificate in `dir`; the watcher then keeps it new.
-pub fn load(dir: &Path) -> Result<(Certificate, Watcher), CertificateError> {
+pub fn load(dir: &Path) -> Result<(TlsMaterial, Watcher), CertificateError> {
     let seen = read(dir)?;
-    let certificate = Arc::new(ArcSwap::from_pointee(config(&seen)?));
+    let material = Arc::new(ArcSwap::from_pointee(config(&seen)?));
     let watcher = Watcher {
         dir: dir.to_owned(),
         seen,
-        certificate: certificate.clone(),
+        material: material.clone(),
     };
-    Ok((certificate, watcher))
+    Ok((material, watcher))
 }
 
 impl Watcher {
@@ -92,7 +90,7 @@ impl Watcher {
             return Ok(false);
         }
         // Written one after the other, the two do not fit for a moment: the next look tries again.
-        self.certificate.store(Arc::new(config(&files)?));
+        self.material.store(Arc::new(config(&files)?));
         self.seen = files;
         Ok(true)
     }

@@ -1,0 +1,309 @@
+//! One server and the topics that this process hears from it.
+//!
+//! Owns: which topics are subscribed to, how long after the last listener, and the way of a read.
+//! Never: holds a lock while it calls the keeper. Used by: `topics` alone.
+
+mod reads;
+
+use super::TopicId;
+use super::entry::{Ask, Entry, Expiry, Join, Mailboxes};
+use crate::address::Address;
+use crate::broker::{Arrival, Broker, PresencePart, Sink, Target, Unavailable};
+use crate::clock::Now;
+use crate::position::Position;
+use crate::tasks::{Busy, Control};
+use crds::policy::Policy;
+use parking_lot::{Mutex, RwLock};
+use reads::Reads;
+use std::collections::{HashMap, VecDeque};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+/// How long a topic stays subscribed after its last stream, so that a reload costs nothing.
+pub const LINGER: Duration = Duration::from_secs(10);
+/// Lingering topics; with one more the oldest is unsubscribed at once.
+pub const MOST_LINGERING: usize = 10_000;
+/// A server that answers nothing for so long counts as unavailable.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The joined topics of all servers by their names.
+#[derive(Default)]
+pub struct Directory {
+    entries: RwLock<HashMap<TopicId, (Arc<Hub>, Arc<Entry>)>>,
+    last: AtomicU64,
+}
+
+impl Directory {
+    /// A name never given before.
+    pub fn name(&self) -> TopicId {
+        TopicId(self.last.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// The topic of this name, unless it is gone.
+    pub fn find(&self, id: TopicId) -> Option<(Arc<Hub>, Arc<Entry>)> {
+        self.entries.read().get(&id).cloned()
+    }
+}
+
+/// One server.
+pub struct Hub {
+    pub broker: Arc<dyn Broker>,
+    /// The keeper is in this process: it answers at once, on any thread.
+    pub local: bool,
+    pub control: Control,
+    directory: Arc<Directory>,
+    mailboxes: Mailboxes,
+    entries: RwLock<HashMap<Address, Arc<Entry>>>,
+    lingering: Mutex<VecDeque<(Instant, Arc<Entry>)>>,
+    reads: Mutex<Reads>,
+    /// Reads of holes to be tried again; at most one for each entry.
+    later: Mutex<Vec<(Arc<Entry>, Position)>>,
+    /// Subscriptions whose end found no room at the control runtime; at most one for each entry.
+    owed: Mutex<Vec<Arc<Entry>>>,
+}
+
+impl Hub {
+    /// Makes the keeper and hears it.
+    pub fn new(
+        control: Control,
+        directory: Arc<Directory>,
+        mailboxes: Mailboxes,
+        make: impl FnOnce(Sink) -> Arc<dyn Broker>,
+    ) -> Arc<Self> {
+        let hub = Arc::new_cyclic(|hub| {
+            let heard = hub.clone();
+            let broker = make(Arc::new(move |arrival| {
+                if let Some(hub) = heard.upgrade() {
+                    Self::arrive(&hub, arrival);
+                }
+            }));
+            Self {
+                local: broker.kind() == "memory",
+                broker,
+                control,
+                directory,
+                mailboxes,
+                entries: RwLock::default(),
+                lingering: Mutex::default(),
+                reads: Mutex::default(),
+                later: Mutex::default(),
+                owed: Mutex::default(),
+            }
+        });
+        let asked = Arc::downgrade(&hub);
+        hub.broker.answer_presence(Arc::new(move |address| {
+            asked
+                .upgrade()
+                .map_or_else(PresencePart::default, |hub| hub.listeners(address).0)
+        }));
+        hub
+    }
+
+    /// Seats `worker` on the topic, which is subscribed to if it is not yet.
+    pub fn join(self: &Arc<Self>, worker: usize, target: &Target) -> TopicId {
+        loop {
+            let known = self.entries.read().get(&target.address).cloned();
+            if let Some(entry) = known {
+                let keeps = target.policy.history.is_some();
+                if entry.join(worker, keeps) == Join::Seated {
+                    return entry.id;
+                }
+                self.forget(&entry);
+                continue;
+            }
+            let mut entries = self.entries.write();
+            if entries.contains_key(&target.address) {
+                continue;
+            }
+            let id = self.directory.name();
+            let mailboxes = self.mailboxes.clone();
+            let entry = Arc::new(Entry::new(id, target.clone(), mailboxes, worker));
+            entries.insert(target.address.clone(), entry.clone());
+            drop(entries);
+            let named = (self.clone(), entry.clone());
+            self.directory.entries.write().insert(id, named);
+            self.subscribe(entry);
+            return id;
+        }
+    }
+
+    /// Takes `worker` off the topic.
+    pub fn leave(self: &Arc<Self>, worker: usize, entry: &Arc<Entry>, now: Now) {
+        let until = now.steady + LINGER;
+        if !entry.leave(worker, until) {
+            return;
+        }
+        let mut lingering = self.lingering.lock();
+        lingering.push_back((until, entry.clone()));
+        let oldest = (lingering.len() > MOST_LINGERING).then(|| lingering.pop_front());
+        drop(lingering);
+        if let Some((until, entry)) = oldest.flatten() {
+            self.expire(entry, until);
+        }
+    }
+
+    /// Who listens here to `address`, and whether everybody is named.
+    pub fn listeners(&self, address: &Address) -> (PresencePart, bool) {
+        let Some(entry) = self.entries.read().get(address).cloned() else {
+            return (PresencePart::default(), true);
+        };
+        let listeners = entry.listeners.lock();
+        (listeners.part(), listeners.complete())
+    }
+
+    /// Takes over whether the Channels keep history now.
+    pub fn apply(&self, policies: Vec<Arc<Policy>>) {
+        let keeps: HashMap<_, _> = policies
+            .iter()
+            .map(|policy| (policy.channel.clone(), policy.history.is_some()))
+            .collect();
+        for entry in self.entries.read().values() {
+            if let Some(&keeps) = keeps.get(&entry.target.policy.channel) {
+                entry.think(|sequence, _| sequence.set_keeps(keeps));
+            }
+        }
+        self.broker.apply(policies);
+    }
+
+    /// What is due: once a second.
+    pub fn tick(self: &Arc<Self>, now: Now) {
+        loop {
+            let mut lingering = self.lingering.lock();
+            if lingering
+                .front()
+                .is_none_or(|&(until, _)| until > now.steady)
+            {
+                break;
+            }
+            let due = lingering.pop_front();
+            drop(lingering);
+            if let Some((until, entry)) = due {
+                self.expire(entry, until);
+            }
+        }
+        for (entry, cursor) in std::mem::take(&mut *self.later.lock()) {
+            self.fill(entry, cursor);
+        }
+        for entry in std::mem::take(&mut *self.owed.lock()) {
+            self.unsubscribe(entry);
+        }
+        self.broker.tend(now);
+    }
+
+    /// Runs `task` where the keeper may be called.
+    pub fn run(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Busy> {
+        if !self.local {
+            return self.control.tell(task);
+        }
+        let mut task = Box::pin(task);
+        let mut context = Context::from_waker(Waker::noop());
+        if task.as_mut().poll(&mut context).is_ready() {
+            return Ok(());
+        }
+        self.control.tell(task)
+    }
+
+    /// Called by the keeper, inside its order of the topic.
+    fn arrive(self: &Arc<Self>, arrival: Arrival) {
+        let (Arrival::Frame { address, .. }
+        | Arrival::Resumed { address, .. }
+        | Arrival::Lost { address, .. }) = &arrival;
+        let Some(entry) = self.entries.read().get(address).cloned() else {
+            return;
+        };
+        let ask = entry.think(|sequence, out| match arrival {
+            Arrival::Frame { frame, .. } => sequence.frame(frame, out),
+            Arrival::Resumed { lineage, .. } => sequence.resumed(lineage, out),
+            Arrival::Lost { reason, .. } => sequence.lost(reason, out),
+        });
+        self.ask(&entry, ask);
+    }
+
+    fn ask(self: &Arc<Self>, entry: &Arc<Entry>, ask: Option<Ask>) {
+        match ask {
+            None => {}
+            Some(Ask::Read(cursor)) => self.fill(entry.clone(), cursor),
+            Some(Ask::ReadLater(cursor)) => self.later.lock().push((entry.clone(), cursor)),
+        }
+    }
+
+    fn subscribe(self: &Arc<Self>, entry: Arc<Entry>) {
+        let (hub, joined) = (self.clone(), entry.clone());
+        let task = async move {
+            let asked = hub.broker.subscribe(entry.target.clone());
+            let answer = if hub.local {
+                asked.await
+            } else {
+                tokio::time::timeout(PATIENCE, asked)
+                    .await
+                    .unwrap_or_else(|elapsed| Err(unavailable("subscribe", &elapsed)))
+            };
+            match answer {
+                Ok(lineage) => {
+                    let ask = entry.subscribed(lineage);
+                    hub.ask(&entry, ask);
+                }
+                Err(error) => {
+                    entry.not_subscribed(&error);
+                    hub.unsubscribe(entry);
+                }
+            }
+        };
+        if self.run(task).is_err() {
+            joined.not_subscribed(&unavailable("subscribe", &Busy));
+            self.unsubscribe(joined);
+        }
+    }
+
+    fn expire(self: &Arc<Self>, entry: Arc<Entry>, until: Instant) {
+        match entry.expire(until) {
+            Expiry::Obsolete => {}
+            Expiry::Joining(until) => self.lingering.lock().push_back((until, entry)),
+            Expiry::Due => self.unsubscribe(entry),
+        }
+    }
+
+    /// Ends the subscription; whoever joined meanwhile has it begin anew.
+    fn unsubscribe(self: &Arc<Self>, entry: Arc<Entry>) {
+        let (hub, left) = (self.clone(), entry.clone());
+        let task = async move {
+            hub.broker.unsubscribe(left.target.address.clone()).await;
+            hub.unsubscribed(left);
+        };
+        if self.run(task).is_err() {
+            self.owed.lock().push(entry);
+        }
+    }
+
+    fn unsubscribed(self: &Arc<Self>, entry: Arc<Entry>) {
+        if entry.unsubscribed() {
+            self.subscribe(entry);
+        } else {
+            self.forget(&entry);
+        }
+    }
+
+    fn forget(&self, entry: &Arc<Entry>) {
+        let mut entries = self.entries.write();
+        let address = &entry.target.address;
+        if entries
+            .get(address)
+            .is_some_and(|known| Arc::ptr_eq(known, entry))
+        {
+            entries.remove(address);
+        }
+        drop(entries);
+        self.directory.entries.write().remove(&entry.id);
+    }
+}
+
+/// A server that could not be asked.
+pub fn unavailable(step: &'static str, cause: &dyn std::fmt::Display) -> Unavailable {
+    Unavailable {
+        step,
+        cause: cause.to_string(),
+    }
+}

@@ -1,0 +1,376 @@
+//! The order of one topic: finds the hole, and says what to deliver, tell or read.
+//!
+//! Owns: that what a worker gets is dense or preceded by a gap, whatever comes first: the answer to
+//! the subscription, live frames, pages of history, a server that forgot. Never: waits, knows of
+//! workers or servers. Pure. Used by: `entry`, which carries out the steps.
+
+#[cfg(test)]
+mod model;
+
+use crate::broker::{Page, Unavailable};
+use crate::close::GapReason;
+use crate::frame::Frame;
+use crate::position::{Judged, Lineage, Position};
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Frames held of one topic while the messages before them are read; at this bound the oldest are
+/// dropped and read again later.
+pub const MOST_HELD: usize = 1024;
+/// Reads of a hole that may fail, one after the other, before it is told as a gap.
+pub const MOST_FAILURES: u32 = 5;
+
+/// What is to be done next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Hand this on; it follows what was handed on before.
+    Frame(Arc<Frame>),
+    /// Tell that messages before `position` are lost; none: they had no positions.
+    Gap {
+        reason: GapReason,
+        position: Option<Position>,
+    },
+    /// Read after this position and bring the page.
+    Read(Position),
+    /// The same after a pause: the server could not be reached.
+    ReadLater(Position),
+}
+
+/// Takes the steps in their order.
+pub type Steps<'a> = &'a mut dyn FnMut(Step);
+
+/// Where one topic stands.
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    phase: Phase,
+    /// What was handed on: its last is the newest offset that every worker has.
+    lineage: Lineage,
+    /// Whether history can fill a hole.
+    keeps: bool,
+    /// In arrival order; empty while following.
+    held: VecDeque<Arc<Frame>>,
+    /// How many of the held frames had arrived when the read began.
+    asked: usize,
+    failures: u32,
+    /// Arrived while joining or reading; looked at afterwards.
+    resumed: Option<Lineage>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// The server has not confirmed the subscription yet.
+    Joining,
+    Following,
+    /// A page after this position is on its way.
+    Reading(Position),
+}
+
+enum Place {
+    Next,
+    Past,
+    /// Numbered by a server that has lost it since; its number means something else now.
+    Stale,
+    /// Not next: what is missing can be read after this position.
+    Hole(Position),
+}
+
+impl Sequence {
+    /// A topic that is being joined.
+    #[must_use]
+    pub fn new(keeps: bool) -> Self {
+        Self {
+            phase: Phase::Joining,
+            lineage: Lineage::default(),
+            keeps,
+            held: VecDeque::new(),
+            asked: 0,
+            failures: 0,
+            resumed: None,
+        }
+    }
+
+    /// The Channel has history now, or has it no longer.
+    pub fn set_keeps(&mut self, keeps: bool) {
+        self.keeps = keeps;
+    }
+
+    /// What was handed on so far; none while joining.
+    #[must_use]
+    pub fn lineage(&self) -> Option<&Lineage> {
+        (self.phase != Phase::Joining).then_some(&self.lineage)
+    }
+
+    /// The subscription stands; what was numbered until then is in `lineage`.
+    pub fn joined(&mut self, lineage: Lineage, out: Steps<'_>) {
+        if self.phase == Phase::Joining {
+            self.phase = Phase::Following;
+            self.lineage = lineage;
+            // A held frame that the lineage has left behind was told to nobody and is owed to nobody.
+            self.settle(true, true, out);
+        }
+    }
+
+    /// A frame came live.
+    pub fn frame(&mut self, frame: Arc<Frame>, out: Steps<'_>) {
+        if frame.position().is_none() {
+            if self.phase != Phase::Joining {
+                out(Step::Frame(frame));
+            }
+            return;
+        }
+        if self.phase != Phase::Following {
+            self.hold(frame);
+            return;
+        }
+        match self.place(&frame) {
+            Place::Next => self.deliver(frame, out),
+            Place::Past => {}
+            Place::Stale => self.gap(GapReason::Epoch, self.lineage.position(), out),
+            Place::Hole(_) => {
+                self.hold(frame);
+                self.settle(true, false, out);
+            }
+        }
+    }
+
+    /// The subscription was interrupted and stands again; the server remembers `lineage`.
+    pub fn resumed(&mut self, lineage: Lineage, out: Steps<'_>) {
+        if self.phase != Phase::Following {
+            self.resumed = Some(lineage);
+            return;
+        }
+        let at = self.lineage.position();
+        let judged = lineage.judge(at);
+        let older = judged == Judged::Unlisted && self.lists(&lineage);
+        let had_all = matches!(judged, Judged::Follows(_)) && lineage.last <= at.offset;
+        if older || had_all {
+            return;
+        }
+        if self.keeps {
+            self.read(at, out);
+            return;
+        }
+        let reason = match judged {
+            Judged::Follows(_) => GapReason::TooOld,
+            Judged::Broken(_) | Judged::Unlisted => GapReason::Epoch,
+        };
+        self.lineage = lineage;
+        self.gap(reason, self.lineage.position(), out);
+    }
+
+    /// Messages may have been lost where they cannot be read again.
+    pub fn lost(&mut self, reason: GapReason, out: Steps<'_>) {
+        if self.phase != Phase::Joining {
+            let position = None;
+            out(Step::Gap { reason, position });
+        }
+    }
+
+    /// The answer to [`Step::Read`] or [`Step::ReadLater`].
+    pub fn page(&mut self, page: Result<&Page, &Unavailable>, out: Steps<'_>) {
+        let Phase::Reading(cursor) = self.phase else {
+            return;
+        };
+        let Ok(page) = page else {
+            self.failed(cursor, out);
+            return;
+        };
+        self.failures = 0;
+        let at = self.lineage.position();
+        let forgotten = self.forget(&page.lineage);
+        let follows = matches!(page.lineage.judge(at), Judged::Follows(_));
+        if page.lost.is_some() && cursor != at && follows {
+            // The frame that named the cursor is forgotten, what was handed on is not.
+            self.read(at, out);
+            return;
+        }
+        if let Some(reason) = page.lost {
+            if let Some(held) = self.held.front().filter(|held| reaches_back(page, held)) {
+                self.gap_before(&held.clone(), reason, out);
+                self.settle(true, true, out);
+                return;
+            }
+            self.lineage = up_to(&page.lineage, page.from);
+            self.gap(reason, page.from, out);
+        } else if forgotten {
+            self.gap(GapReason::Epoch, at, out);
+        }
+        let followed = self.follow(&page.frames, out);
+        if page.more && followed {
+            self.read(self.lineage.position(), out);
+        } else {
+            self.settle(followed || page.lost.is_some(), page.lost.is_some(), out);
+        }
+    }
+
+    fn follow(&mut self, frames: &[Arc<Frame>], out: Steps<'_>) -> bool {
+        let mut followed = false;
+        for frame in frames {
+            match self.place(frame) {
+                Place::Past | Place::Stale => continue,
+                Place::Next => {}
+                Place::Hole(_) => self.gap_before(frame, GapReason::TooOld, out),
+            }
+            self.deliver(frame.clone(), out);
+            followed = true;
+        }
+        followed
+    }
+
+    fn failed(&mut self, cursor: Position, out: Steps<'_>) {
+        self.failures += 1;
+        self.asked = self.held.len();
+        if self.failures < MOST_FAILURES {
+            out(Step::ReadLater(cursor));
+            return;
+        }
+        self.failures = 0;
+        if self.held.is_empty() {
+            self.gap(GapReason::TooOld, self.lineage.position(), out);
+        }
+        self.settle(false, false, out);
+    }
+
+    /// Hands on what is held. At a hole it reads, unless the last read began behind the hole and brought
+    /// nothing. `told`: a gap stands already where stale frames would need one.
+    fn settle(&mut self, progress: bool, mut told: bool, out: Steps<'_>) {
+        self.phase = Phase::Following;
+        while let Some(frame) = self.held.pop_front() {
+            let asked = self.asked > 0;
+            self.asked = self.asked.saturating_sub(1);
+            match self.place(&frame) {
+                Place::Next => self.deliver(frame, out),
+                Place::Past => {}
+                Place::Stale if told => {}
+                Place::Stale => {
+                    told = true;
+                    self.gap(GapReason::Epoch, self.lineage.position(), out);
+                }
+                Place::Hole(cursor) if self.keeps && (progress || !asked) => {
+                    self.held.push_front(frame);
+                    self.read(cursor, out);
+                    return;
+                }
+                Place::Hole(_) => {
+                    let known = self
+                        .lineage
+                        .lists(frame.position().unwrap_or(Position::NEVER).epoch);
+                    let reason = match (self.keeps, known) {
+                        (true, _) => GapReason::TooOld,
+                        (false, true) => GapReason::Overflow,
+                        (false, false) => GapReason::Epoch,
+                    };
+                    self.gap_before(&frame, reason, out);
+                    self.deliver(frame, out);
+                }
+            }
+        }
+        self.held = VecDeque::new();
+        if let Some(lineage) = self.resumed.take() {
+            self.resumed(lineage, out);
+        }
+    }
+
+    fn place(&self, frame: &Frame) -> Place {
+        let Some(position) = frame.position() else {
+            return Place::Next;
+        };
+        let last = self.lineage.last;
+        let mut newer = None;
+        for &(epoch, first) in self.lineage.epochs.iter().rev() {
+            if epoch == position.epoch {
+                return match newer {
+                    Some(next) if position.offset >= next => Place::Stale,
+                    Some(_) => Place::Past,
+                    None if position.offset <= last => Place::Past,
+                    None if position.offset == last + 1 => Place::Next,
+                    None => Place::Hole(self.lineage.position()),
+                };
+            }
+            newer = Some(first);
+        }
+        let first = frame.first();
+        if first > last + 1 {
+            Place::Hole(self.lineage.position())
+        } else if position.offset == first {
+            Place::Next
+        } else {
+            let offset = first.saturating_sub(1);
+            Place::Hole(Position { offset, ..position })
+        }
+    }
+
+    fn deliver(&mut self, frame: Arc<Frame>, out: Steps<'_>) {
+        if let Some(Position { epoch, offset }) = frame.position() {
+            self.lineage.advance(epoch, frame.first(), offset);
+        }
+        out(Step::Frame(frame));
+    }
+
+    fn gap(&self, reason: GapReason, position: Position, out: Steps<'_>) {
+        let position = Some(position);
+        out(Step::Gap { reason, position });
+    }
+
+    fn gap_before(&mut self, frame: &Frame, reason: GapReason, out: Steps<'_>) {
+        if let Some(Position { epoch, offset }) = frame.position() {
+            let offset = offset.saturating_sub(1);
+            self.lineage.advance(epoch, frame.first(), offset);
+            self.gap(reason, Position { epoch, offset }, out);
+        }
+    }
+
+    fn read(&mut self, cursor: Position, out: Steps<'_>) {
+        self.phase = Phase::Reading(cursor);
+        self.asked = self.held.len();
+        out(Step::Read(cursor));
+    }
+
+    fn hold(&mut self, frame: Arc<Frame>) {
+        if self.held.len() == MOST_HELD {
+            self.held.pop_front();
+            self.asked = self.asked.saturating_sub(1);
+        }
+        self.held.push_back(frame);
+    }
+
+    /// Drops held frames that had come before the read began and whose epoch the server forgot since.
+    fn forget(&mut self, lineage: &Lineage) -> bool {
+        let mut index = 0;
+        let (before, asked) = (self.held.len(), self.asked);
+        self.held.retain(|frame| {
+            index += 1;
+            let listed = frame.position().is_none_or(|at| lineage.lists(at.epoch));
+            index > asked || listed
+        });
+        let dropped = before - self.held.len();
+        self.asked -= dropped;
+        dropped > 0
+    }
+
+    fn lists(&self, lineage: &Lineage) -> bool {
+        let epoch = lineage.epochs.last().map(|&(epoch, _)| epoch);
+        epoch.is_some_and(|epoch| self.lineage.lists(epoch))
+    }
+}
+
+/// Whether a held frame stands before what `page` begins with: live, more was heard than is kept.
+fn reaches_back(page: &Page, held: &Frame) -> bool {
+    let Some(position) = held.position() else {
+        return false;
+    };
+    let on_the_line = page.lineage.at(position.offset).epoch == position.epoch;
+    on_the_line && position.offset <= page.from.offset
+}
+
+/// What was known of the topic when it stood at `from`.
+fn up_to(lineage: &Lineage, from: Position) -> Lineage {
+    let known = lineage
+        .epochs
+        .iter()
+        .position(|&(epoch, _)| epoch == from.epoch);
+    Lineage {
+        epochs: lineage.epochs[..known.map_or(0, |index| index + 1)].to_vec(),
+        last: from.offset,
+    }
+}

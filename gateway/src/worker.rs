@@ -1,0 +1,362 @@
+//! The streams of one core: a thread with its own listener, its own slab of streams and one loop.
+//!
+//! Owns: waiting, and the order of what a turn looks at. Never: decides access, encodes, knows of Redis.
+//! Started by `app`. From the hand-over on a stream has no task, future, timer or queue: it is a place in the
+//! slab, a cursor into the ring of its topic, and one waker.
+
+pub mod accept;
+mod compose;
+pub mod cursor;
+mod deliver;
+mod h2;
+mod handover;
+mod head;
+mod life;
+pub mod opening;
+mod ready;
+mod ring;
+mod slab;
+mod socket;
+mod stream;
+mod table;
+pub mod tls;
+mod wheel;
+
+use crate::clock::{self, Now};
+use crate::limits::Limits;
+use crate::metrics::Metrics;
+use crate::readiness::Phase;
+use crate::tasks::Essential;
+use crate::topics::{Mail, Mailbox, Topics};
+use accept::{Serving, TlsMaterial};
+use axum::Router;
+use crds::snapshot::Snapshot;
+use deliver::{Flow, Place, Scratch, flush};
+use life::Redeciding;
+use opening::Door;
+use parking_lot::Mutex;
+use ready::Ready;
+use slab::{Key, Slab};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use table::{Member, Table};
+use tokio::sync::watch;
+use wheel::Wheel;
+
+/// Streams looked at in one turn for each kind of work; then connections get their turn. At 5 µs for a
+/// write, nobody waits longer than a third of a millisecond for it.
+const TURN: usize = 64;
+/// How often the part of time spent working is told.
+const BUSY_EVERY: Duration = Duration::from_secs(1);
+
+/// What a worker is given besides its topics.
+pub struct Equipment {
+    pub listener: TcpListener,
+    pub tls: Option<(TcpListener, TlsMaterial)>,
+    pub router: Router,
+    pub mailbox: Arc<Mailbox>,
+    pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+    pub phase: watch::Receiver<Phase>,
+    pub limits: Arc<Limits>,
+    pub metrics: Arc<Metrics>,
+    /// Where the random part of this worker's choices comes from.
+    pub essential: Essential,
+}
+
+/// A worker before it starts: its routes need its door first.
+pub struct Worker {
+    index: usize,
+    topics: Arc<Topics>,
+    table: Arc<Mutex<Table>>,
+}
+
+impl Worker {
+    /// The worker with this index; its mail goes to the mailbox of the same index.
+    #[must_use]
+    pub fn new(index: usize, topics: Arc<Topics>) -> Self {
+        let table = Arc::new(Mutex::new(Table::new(index, topics.clone())));
+        Self {
+            index,
+            topics,
+            table,
+        }
+    }
+
+    /// The door for its routes.
+    #[must_use]
+    pub fn door(&self) -> Door {
+        Door::new(self.table.clone())
+    }
+
+    /// Starts its thread. Fails when the thread or its runtime cannot be made.
+    pub fn start(self, equipment: Equipment) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let essential = equipment.essential.clone();
+        essential.thread("worker", move || {
+            if let Err(error) = runtime.block_on(self.run(equipment)) {
+                tracing::error!(?error, "a worker cannot use its listener");
+            }
+        })
+    }
+
+    async fn run(self, equipment: Equipment) -> io::Result<()> {
+        let ready = Arc::new(Ready::default());
+        let serving = Serving {
+            router: equipment.router,
+            ready: ready.clone(),
+            limits: equipment.limits,
+            phase: equipment.phase.clone(),
+        };
+        let listen = |listener: TcpListener| {
+            listener.set_nonblocking(true)?;
+            tokio::net::TcpListener::from_std(listener)
+        };
+        equipment.essential.start(
+            "accept",
+            accept::accept(listen(equipment.listener)?, None, serving.clone()),
+        );
+        if let Some((listener, material)) = equipment.tls {
+            equipment.essential.start(
+                "accept-tls",
+                accept::accept(listen(listener)?, Some(material), serving),
+            );
+        }
+        let now = clock::now();
+        let streams = Streams {
+            slab: Slab::default(),
+            table: self.table,
+            topics: self.topics,
+            wheel: Wheel::new(now.steady),
+            ready,
+            scratch: Scratch::new(equipment.metrics.delivery_seconds.local()),
+            metrics: equipment.metrics,
+            mailbox: equipment.mailbox,
+            mail: VecDeque::new(),
+            called: Vec::new(),
+            due: Vec::new(),
+            due_tick: 0,
+            visit: Vec::new(),
+            redeciding: None,
+            draining: None,
+        };
+        streams
+            .live(self.index, equipment.snapshots, equipment.phase)
+            .await;
+        Ok(())
+    }
+}
+
+/// The streams of a worker while it runs.
+struct Streams {
+    slab: Slab<Place>,
+    table: Arc<Mutex<Table>>,
+    topics: Arc<Topics>,
+    wheel: Wheel,
+    ready: Arc<Ready>,
+    scratch: Scratch,
+    metrics: Arc<Metrics>,
+    mailbox: Arc<Mailbox>,
+    mail: VecDeque<Mail>,
+    /// Streams whose sockets have something to say.
+    called: Vec<Key>,
+    /// Streams to look at for the clock, and the tick under which they were entered.
+    due: Vec<Key>,
+    due_tick: u64,
+    visit: Vec<Member>,
+    redeciding: Option<Redeciding>,
+    draining: Option<life::Draining>,
+}
+
+impl Streams {
+    /// Turns and waits for ever.
+    async fn live(
+        mut self,
+        index: usize,
+        mut snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
+        mut phase: watch::Receiver<Phase>,
+    ) {
+        let busy_ratio = self
+            .metrics
+            .worker_busy
+            .with_label_values(&[&index.to_string()]);
+        let mut busy = Duration::ZERO;
+        let mut told = clock::now().steady;
+        loop {
+            let now = clock::now();
+            if snapshots.has_changed().unwrap_or(false) {
+                self.redeciding = snapshots.borrow_and_update().clone().map(Redeciding::new);
+            }
+            if let Phase::Closing { until } = *phase.borrow_and_update()
+                && self.draining.is_none()
+            {
+                self.draining = Some(life::Draining::new(now.steady, until, self.slab.len()));
+            }
+            let more = self.turn(now);
+            let after = clock::now().steady;
+            busy += after - now.steady;
+            if after - told >= BUSY_EVERY {
+                busy_ratio.set(busy.as_secs_f64() / (after - told).as_secs_f64());
+                (busy, told) = (Duration::ZERO, after);
+            }
+            if more {
+                tokio::task::yield_now().await;
+            } else {
+                self.wait(&mut snapshots, &mut phase).await;
+            }
+        }
+    }
+
+    /// Waits until there is something to do, at the latest until the next tick of the wheel.
+    async fn wait(
+        &self,
+        snapshots: &mut watch::Receiver<Option<Arc<Snapshot>>>,
+        phase: &mut watch::Receiver<Phase>,
+    ) {
+        let called = poll_fn(|context| {
+            let mail = self.mailbox.poll_mail(context);
+            if self.ready.poll_ready(context) || mail {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        });
+        let tick = tokio::time::sleep_until(self.wheel.next_turn().into());
+        tokio::select! {
+            () = called => {}
+            () = tick, if self.slab.len() > 0 => {}
+            Ok(()) = snapshots.changed() => snapshots.mark_changed(),
+            Ok(()) = phase.changed() => {}
+        }
+    }
+
+    /// Looks once at everything, in this order: peers gone and sockets ready, decided again, drain, clock, new
+    /// streams, frames. True when something is left for the next turn.
+    fn turn(&mut self, now: Now) -> bool {
+        let table = self.table.clone();
+        let mut table = table.lock();
+        let mut more = self.answer_sockets(&mut table, now);
+        more |= self.decide_again(&mut table, now);
+        self.drain(&mut table, now);
+        more |= self.look_at_clock(&mut table, now);
+        for handed in self.ready.take_handed() {
+            self.open(handed, &mut table, now);
+        }
+        self.read_mail(&mut table, now);
+        more |= self.walk(&mut table);
+        if self.scratch.sent > 0 {
+            self.metrics
+                .sent_bytes
+                .inc_by(std::mem::take(&mut self.scratch.sent));
+            self.scratch.latency.flush();
+        }
+        more
+    }
+
+    fn answer_sockets(&mut self, table: &mut Table, now: Now) -> bool {
+        self.ready.take_keys(&mut self.called);
+        for _ in 0..TURN.min(self.called.len()) {
+            let Some(key) = self.called.pop() else { break };
+            let Some(place) = self.slab.get_mut(key) else {
+                continue;
+            };
+            place.wakeup.unlist();
+            if place.peer_gone() {
+                self.close(key, crate::close::CloseReason::ClientGone, table);
+            } else if place.stream.is_parked() {
+                self.flush(key, table, now);
+            }
+        }
+        !self.called.is_empty()
+    }
+
+    /// Takes in what came from other threads. Frames only enter their rings here; the walks write them.
+    fn read_mail(&mut self, table: &mut Table, now: Now) {
+        self.mailbox.take(&mut self.mail);
+        while let Some(mail) = self.mail.pop_front() {
+            match mail {
+                Mail::Frame { topic, frame } => table.feed(topic, |local| {
+                    if let Some(position) = frame.position() {
+                        local.learn(position, frame.first());
+                    }
+                    local.ring.push(frame);
+                }),
+                Mail::Gap {
+                    topic,
+                    reason,
+                    position,
+                } => table.feed(topic, |local| local.ring.push_gap(reason, position)),
+                Mail::Overflow { topic, position } => table.feed(topic, |local| {
+                    let position = position.unwrap_or(local.ring.position());
+                    local.ring.restart(position);
+                }),
+                Mail::Joined { topic, lineage } => table.joined(topic, lineage),
+                Mail::NotJoined { topic, error } => table.not_joined(topic, &error),
+                Mail::Page {
+                    topic,
+                    cursor,
+                    page,
+                } => {
+                    for member in table.answered(topic, cursor) {
+                        self.paged(member, cursor, page.as_ref(), table, now);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Writes to the next members of the topics whose turn it is.
+    fn walk(&mut self, table: &mut Table) -> bool {
+        let mut left = TURN;
+        while left > 0 && table.has_walks() {
+            // Latencies are told as of the write, so the clock is read for each stretch of the walk.
+            let now = clock::now();
+            let mut visit = std::mem::take(&mut self.visit);
+            let key = table.step(left.min(16), &mut visit);
+            left -= visit.len().min(left);
+            for member in visit.drain(..) {
+                if self
+                    .slab
+                    .get_mut(member.stream)
+                    .is_some_and(|place| !place.stream.is_parked())
+                {
+                    self.flush(member.stream, table, now);
+                }
+            }
+            self.visit = visit;
+            if let Some(local) = key.and_then(|key| table.get(key)) {
+                local.count();
+            }
+        }
+        table.has_walks()
+    }
+
+    /// Writes what is pending for a stream, and sees to its deadline or its end.
+    fn flush(&mut self, key: Key, table: &mut Table, now: Now) {
+        let Some(place) = self.slab.get_mut(key) else {
+            return;
+        };
+        match flush(key, place, table, &mut self.scratch, now) {
+            Flow::Open => self.look_sooner(key),
+            Flow::Closed(reason) => self.close(key, reason, table),
+        }
+    }
+
+    /// Enters the stream into the wheel again if something may be due before its present entry.
+    fn look_sooner(&mut self, key: Key) {
+        if let Some(place) = self.slab.get_mut(key)
+            && (place.stream.is_parked() || place.stream.ending.is_some())
+        {
+            let deadline = place.stream.deadline();
+            if self.wheel.tick_after(deadline) < place.stream.armed {
+                place.stream.armed = self.wheel.enter(key, deadline);
+            }
+        }
+    }
+}

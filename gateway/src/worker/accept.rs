@@ -1,0 +1,132 @@
+//! Accepts connections and serves them until they close or become a stream.
+//!
+//! Owns: the time limits of heads, the choice between HTTP/1 and HTTP/2, TLS handshakes. Never: routes a
+//! request itself, the router does. Used by: `worker`.
+
+use super::handover::{http1, http2};
+use super::opening::Peer;
+use super::ready::Ready;
+use crate::limits::{ConnectionPermit, Limits};
+use crate::readiness::Phase;
+use crate::tasks;
+use arc_swap::ArcSwap;
+use axum::Router;
+use rustls::ServerConfig;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+
+/// The first request of a connection has this long for its head, TLS handshake included.
+pub const FIRST_HEAD: Duration = Duration::from_secs(10);
+/// Pause after the process ran out of descriptors; accepting at once would burn a core.
+const EXHAUSTED: Duration = Duration::from_secs(1);
+/// The first bytes of HTTP/2 with prior knowledge that no method of HTTP/1 begins with.
+const PREFACE: &[u8] = b"PRI";
+
+/// What every connection of a worker needs.
+#[derive(Clone)]
+pub struct Serving {
+    pub router: Router,
+    pub ready: Arc<Ready>,
+    pub limits: Arc<Limits>,
+    pub phase: watch::Receiver<Phase>,
+}
+
+/// Certificates that may change while the port is open.
+pub type TlsMaterial = Arc<ArcSwap<ServerConfig>>;
+
+/// Accepts connections for ever.
+pub async fn accept(listener: TcpListener, tls: Option<TlsMaterial>, serving: Serving) {
+    loop {
+        match listener.accept().await {
+            Ok((socket, addr)) => {
+                let Some((permit, full)) = serving.limits.connection() else {
+                    continue;
+                };
+                let peer = Peer {
+                    addr,
+                    tls: tls.is_some(),
+                    full,
+                };
+                let (tls, serving) = (tls.clone(), serving.clone());
+                tasks::background(serve(socket, peer, tls, permit, serving));
+            }
+            Err(error) => {
+                tracing::warn!(?error, "cannot accept a connection");
+                tokio::time::sleep(EXHAUSTED).await;
+            }
+        }
+    }
+}
+
+async fn serve(
+    socket: TcpStream,
+    peer: Peer,
+    tls: Option<TlsMaterial>,
+    permit: ConnectionPermit,
+    serving: Serving,
+) {
+    match tls {
+        None => plain(socket, peer, permit, serving).await,
+        Some(material) => encrypted(socket, peer, &material, permit, serving).await,
+    }
+}
+
+async fn plain(socket: TcpStream, peer: Peer, permit: ConnectionPermit, serving: Serving) {
+    match tokio::time::timeout(FIRST_HEAD, speaks_h2(&socket)).await {
+        Ok(Some(true)) => http2(socket, peer, permit, serving).await,
+        Ok(Some(false)) => http1(socket, peer, permit, serving).await,
+        Ok(None) => tracing::debug!(peer = ?peer.addr, "left before its first bytes"),
+        Err(_late) => tracing::debug!(peer = ?peer.addr, "silent for too long"),
+    }
+}
+
+/// Whether the first bytes are those of HTTP/2; none when the peer left.
+async fn speaks_h2(socket: &TcpStream) -> Option<bool> {
+    let mut first = [0; PREFACE.len()];
+    let mut seen = 0;
+    loop {
+        let count = socket.peek(&mut first).await.ok()?;
+        if count == 0 {
+            return None;
+        }
+        if !PREFACE.starts_with(&first[..count]) {
+            return Some(false);
+        }
+        if count == PREFACE.len() {
+            return Some(true);
+        }
+        if count == seen {
+            // One or two bytes of the preface: the socket stays readable, so wait a little for the rest.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        seen = count;
+    }
+}
+
+async fn encrypted(
+    socket: TcpStream,
+    peer: Peer,
+    material: &TlsMaterial,
+    permit: ConnectionPermit,
+    serving: Serving,
+) {
+    let acceptor = TlsAcceptor::from(material.load_full());
+    match tokio::time::timeout(FIRST_HEAD, acceptor.accept(socket)).await {
+        Ok(Ok(session)) if session.get_ref().1.alpn_protocol() == Some(b"h2") => {
+            http2(session, peer, permit, serving).await
+        }
+        Ok(Ok(session)) => http1(Box::new(session), peer, permit, serving).await,
+        Ok(Err(error)) => tracing::debug!(peer = ?peer.addr, %error, "TLS handshake failed"),
+        Err(_late) => tracing::debug!(peer = ?peer.addr, "TLS handshake took too long"),
+    }
+}
+
+/// The address that a listener is bound to, for logs.
+#[must_use]
+pub fn bound(listener: &TcpListener) -> Option<SocketAddr> {
+    listener.local_addr().ok()
+}

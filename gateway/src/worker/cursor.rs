@@ -1,0 +1,278 @@
+//! Where a stream stands in one topic: following the ring, or reading history to catch up.
+//!
+//! Owns: what comes next for it, and what is told as lost. Never: waits, writes, knows of other topics.
+//! Pure. Used by: `worker::stream`.
+//!
+//! `Following ⇄ Asking → Paged → Following`. The live side is joined before history is read, so nothing
+//! falls between; what comes twice is recognised by its offset.
+
+use super::ring::{Item, Ring, Seek};
+use crate::broker::Page;
+use crate::close::GapReason;
+use crate::frame::Frame;
+use crate::position::Position;
+use std::sync::Arc;
+
+/// Where a stream begins in a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the next message.
+    Live,
+    /// After this position.
+    After(Position),
+    /// With the oldest message kept, after telling a gap.
+    Lost(GapReason),
+}
+
+#[derive(Debug)]
+enum Place {
+    Following {
+        at: u64,
+    },
+    /// History was asked for what comes after the position.
+    Asking,
+    Paged {
+        page: Arc<Page>,
+        next: usize,
+    },
+}
+
+/// The place of a stream in a topic.
+#[derive(Debug)]
+pub struct Cursor {
+    place: Place,
+    position: Position,
+    lost: Option<GapReason>,
+}
+
+/// A place to go back to when what was taken could not be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark {
+    index: u64,
+    position: Position,
+    lost: Option<GapReason>,
+}
+
+/// What comes next.
+#[derive(Debug)]
+pub enum Next<'a> {
+    Frame {
+        frame: &'a Arc<Frame>,
+        live: bool,
+    },
+    /// Tell a gap; the cursor's position is where delivery goes on.
+    Gap(GapReason),
+    /// History is to be asked for what comes after this position.
+    Ask(Position),
+    /// The page is read to its end; call [`Cursor::turn_page`] once all of it is written.
+    PageDone,
+    /// Nothing yet.
+    Idle,
+}
+
+impl Cursor {
+    /// A cursor at `start`, and after which position history is to be asked, if it is.
+    #[must_use]
+    pub fn new(start: Start, ring: &Ring) -> (Self, Option<Position>) {
+        let following = |at, position| {
+            (
+                Self {
+                    place: Place::Following { at },
+                    position,
+                    lost: None,
+                },
+                None,
+            )
+        };
+        match start {
+            Start::Live => following(ring.end(), ring.position()),
+            Start::After(position) => match ring.seek(position) {
+                Seek::At(at) => following(at, position),
+                Seek::Ahead => following(ring.end(), position),
+                Seek::Behind => (
+                    Self {
+                        place: Place::Asking,
+                        position,
+                        lost: None,
+                    },
+                    Some(position),
+                ),
+            },
+            Start::Lost(reason) => {
+                let position = Position::NEVER;
+                (
+                    Self {
+                        place: Place::Asking,
+                        position,
+                        lost: Some(reason),
+                    },
+                    Some(position),
+                )
+            }
+        }
+    }
+
+    /// Everything up to here is behind the stream.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Whether it follows the ring, and if so from which sequence number.
+    #[must_use]
+    pub fn following(&self) -> Option<u64> {
+        match self.place {
+            Place::Following { at } => Some(at),
+            Place::Asking | Place::Paged { .. } => None,
+        }
+    }
+
+    /// Takes what comes next. `history` tells whether the topic can be read again.
+    pub fn next<'a>(&'a mut self, ring: &'a Ring, history: bool) -> Next<'a> {
+        if !matches!(self.place, Place::Asking)
+            && let Some(reason) = self.lost.take()
+        {
+            return Next::Gap(reason);
+        }
+        if matches!(self.place, Place::Following { .. }) {
+            return self.follow(ring, history);
+        }
+        let Place::Paged { page, next } = &mut self.place else {
+            return Next::Idle;
+        };
+        let Some(frame) = page.frames.get(*next) else {
+            return Next::PageDone;
+        };
+        *next += 1;
+        self.position = frame.position().unwrap_or(self.position);
+        Next::Frame { frame, live: false }
+    }
+
+    fn follow<'a>(&'a mut self, ring: &'a Ring, history: bool) -> Next<'a> {
+        let Place::Following { at } = &mut self.place else {
+            return Next::Idle;
+        };
+        if *at < ring.first() && history {
+            self.place = Place::Asking;
+            return Next::Ask(self.position);
+        }
+        if *at < ring.first() {
+            *at = ring.first();
+            self.position = ring.before();
+            return Next::Gap(GapReason::Overflow);
+        }
+        while let Some((item, after)) = ring.get(*at) {
+            *at += 1;
+            let seen = after.epoch == self.position.epoch && after.offset <= self.position.offset;
+            match item {
+                Item::Frame(frame) if frame.position().is_none() => {
+                    return Next::Frame { frame, live: true };
+                }
+                Item::Gap {
+                    position: None,
+                    reason,
+                } => return Next::Gap(*reason),
+                _ if seen => {}
+                Item::Frame(frame) => {
+                    self.position = after;
+                    return Next::Frame { frame, live: true };
+                }
+                Item::Gap { reason, .. } => {
+                    self.position = after;
+                    return Next::Gap(*reason);
+                }
+            }
+        }
+        Next::Idle
+    }
+
+    /// Takes in the answer of history, if it is the one that was asked for.
+    pub fn paged(&mut self, asked: Position, page: &Arc<Page>) {
+        if !matches!(self.place, Place::Asking) || self.position != asked {
+            return;
+        }
+        self.lost = self.lost.or(page.lost);
+        self.position = if self.lost.is_some() {
+            page.from
+        } else {
+            self.position
+        };
+        self.place = Place::Paged {
+            page: page.clone(),
+            next: 0,
+        };
+    }
+
+    /// Goes on from a page that is written to its end: back to the ring, or to the next page. Returns
+    /// after which position history is to be asked.
+    pub fn turn_page(&mut self, ring: &Ring) -> Option<Position> {
+        let Place::Paged { page, .. } = &self.place else {
+            return None;
+        };
+        let newest = ring.position();
+        let caught_up = !page.more && self.position == page.lineage.position();
+        let nothing_more = !page.more && page.frames.is_empty();
+        self.place = match ring.seek(self.position) {
+            Seek::At(at) => Place::Following { at },
+            Seek::Ahead => Place::Following { at: ring.end() },
+            Seek::Behind if newest.epoch == self.position.epoch => {
+                if nothing_more {
+                    // History ends before the ring begins: the server forgot what lies between.
+                    self.position = ring.before();
+                    self.lost = Some(GapReason::Epoch);
+                    Place::Following { at: ring.first() }
+                } else {
+                    Place::Asking
+                }
+            }
+            // The ring has not heard yet of what history told already.
+            Seek::Behind if caught_up && page.lineage.lists(newest.epoch) => {
+                Place::Following { at: ring.end() }
+            }
+            // The ring stands in a past that the server forgot; it will hear.
+            Seek::Behind if nothing_more => Place::Following { at: ring.end() },
+            Seek::Behind => Place::Asking,
+        };
+        matches!(self.place, Place::Asking).then_some(self.position)
+    }
+
+    /// The place to go back to.
+    #[must_use]
+    pub fn mark(&self) -> Mark {
+        let index = match &self.place {
+            Place::Following { at } => *at,
+            Place::Paged { next, .. } => *next as u64,
+            Place::Asking => 0,
+        };
+        Mark {
+            index,
+            position: self.position,
+            lost: self.lost,
+        }
+    }
+
+    /// Goes back to a place marked since the last page was turned.
+    pub fn back_to(&mut self, mark: Mark) {
+        match &mut self.place {
+            Place::Following { at } => *at = mark.index,
+            Place::Paged { next, .. } => *next = usize::try_from(mark.index).unwrap_or(usize::MAX),
+            Place::Asking => self.place = Place::Following { at: mark.index },
+        }
+        self.position = mark.position;
+        self.lost = mark.lost;
+    }
+
+    /// Takes `count` frames of the ring that were written without being looked at one by one; the last one
+    /// stood at `position`.
+    pub fn advance(&mut self, count: u64, position: Option<Position>) {
+        if let Place::Following { at } = &mut self.place {
+            *at += count;
+            self.position = position.unwrap_or(self.position);
+        }
+    }
+}
+
+#[cfg(test)]
+mod interleavings;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! One stream: what it may still get, when something is due, and how it ends.
+//!
+//! Owns: the transitions between open, parked and ending, and the deadlines. Never: holds a socket, waits,
+//! encodes messages. Pure. Used by: `worker` and `worker::deliver`, which carry out what it answers.
+#![deny(clippy::wildcard_enum_match_arm)]
+
+use super::cursor::Cursor;
+use super::opening::Filter;
+use super::slab::Key;
+use crate::access::Grant;
+use crate::clock::Now;
+use crate::close::CloseReason;
+use crate::limits::Permit;
+use crate::message::Session;
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// A listener parked this long without one byte accepted is stalled.
+pub const STALLED_AFTER: Duration = Duration::from_secs(15);
+/// What a parked stream gets for its rest and `siar.end` when it must end.
+pub const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// One topic of a stream.
+pub struct Sub {
+    pub topic: Key,
+    /// Its place among the members of the topic.
+    pub place: u32,
+    pub cursor: Cursor,
+    pub filter: Option<Box<Filter>>,
+}
+
+/// The topics of a stream; the usual single one needs no allocation.
+pub enum Subs {
+    One(Sub),
+    Many(Box<[Sub]>),
+}
+
+impl Subs {
+    #[must_use]
+    pub fn all(&self) -> &[Sub] {
+        match self {
+            Self::One(sub) => std::slice::from_ref(sub),
+            Self::Many(subs) => subs,
+        }
+    }
+
+    pub fn all_mut(&mut self) -> &mut [Sub] {
+        match self {
+            Self::One(sub) => std::slice::from_mut(sub),
+            Self::Many(subs) => subs,
+        }
+    }
+}
+
+/// How the body is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Chunks of HTTP/1.1.
+    Chunked,
+    /// Plain: HTTP/2 frames it, and HTTP/1.0 ends it with the connection.
+    Bare,
+}
+
+/// Whether the socket takes bytes.
+pub enum Writer {
+    Ready,
+    /// It was full: `rest` is the unsent end of what was begun, since when not one byte was accepted.
+    Parked {
+        rest: VecDeque<Bytes>,
+        since: Instant,
+    },
+}
+
+/// On the way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ending {
+    pub reason: CloseReason,
+    /// Closed then, whether the last words were taken or not.
+    pub by: Instant,
+    /// `siar.end` is written, or begun.
+    pub told: bool,
+}
+
+/// What a look at the clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    Nothing,
+    /// Silence has lasted long enough.
+    Heartbeat,
+    /// It must end for this reason.
+    End(CloseReason),
+    /// Its last words took too long.
+    Close(CloseReason),
+}
+
+/// A stream without its socket.
+pub struct Stream {
+    pub subs: Subs,
+    pub grant: Grant,
+    pub permit: Permit,
+    pub session: Option<Session>,
+    pub framing: Framing,
+    pub envelope: bool,
+    pub control: bool,
+    /// The client named a place to start, and whether all of it was there is not yet known.
+    pub resuming: bool,
+    pub writer: Writer,
+    pub ending: Option<Ending>,
+    /// The tick of the wheel under which it is entered.
+    pub armed: u64,
+    pub last_write: Instant,
+    pub expires: Option<Instant>,
+    pub rotates: Option<Instant>,
+    heartbeat: Duration,
+    retry: Duration,
+}
+
+/// The moments and spans of a stream, fixed when it opens.
+pub struct Timing {
+    pub heartbeat: Duration,
+    pub retry: Duration,
+    pub max_age: Option<Duration>,
+}
+
+/// What a stream is made of.
+pub struct Parts {
+    pub subs: Subs,
+    pub grant: Grant,
+    pub permit: Permit,
+    pub session: Option<Session>,
+    pub framing: Framing,
+    pub envelope: bool,
+    pub control: bool,
+    pub resuming: bool,
+    pub timing: Timing,
+}
+
+impl Stream {
+    /// A stream that opens now.
+    #[must_use]
+    pub fn new(parts: Parts, now: Now) -> Self {
+        let expires = deadline(parts.grant.expires(), now);
+        Self {
+            subs: parts.subs,
+            grant: parts.grant,
+            permit: parts.permit,
+            session: parts.session,
+            framing: parts.framing,
+            envelope: parts.envelope,
+            control: parts.control,
+            resuming: parts.resuming,
+            writer: Writer::Ready,
+            ending: None,
+            armed: 0,
+            last_write: now.steady,
+            expires,
+            rotates: parts.timing.max_age.map(|age| now.steady + age),
+            heartbeat: parts.timing.heartbeat,
+            retry: parts.timing.retry,
+        }
+    }
+
+    /// The next moment at which something may be due.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        if let Some(ending) = self.ending {
+            return ending.by;
+        }
+        let mut next = match self.writer {
+            Writer::Ready => self.last_write + self.heartbeat,
+            Writer::Parked { since, .. } => since + STALLED_AFTER,
+        };
+        for other in [self.expires, self.rotates].into_iter().flatten() {
+            next = next.min(other);
+        }
+        next
+    }
+
+    /// What is due now. Reasons are asked in a fixed order, so which one is told is never luck.
+    #[must_use]
+    pub fn due(&self, now: Instant) -> Due {
+        if let Some(ending) = self.ending {
+            return if now >= ending.by {
+                Due::Close(ending.reason)
+            } else {
+                Due::Nothing
+            };
+        }
+        if self.expires.is_some_and(|expires| now >= expires) {
+            return Due::End(CloseReason::Expired);
+        }
+        if let Writer::Parked { since, .. } = self.writer
+            && now >= since + STALLED_AFTER
+        {
+            return Due::End(CloseReason::Stalled);
+        }
+        if self.rotates.is_some_and(|rotates| now >= rotates) {
+            return Due::End(CloseReason::Rotated);
+        }
+        if matches!(self.writer, Writer::Ready) && now >= self.last_write + self.heartbeat {
+            return Due::Heartbeat;
+        }
+        Due::Nothing
+    }
+
+    /// Begins the end; the first reason stays.
+    pub fn end(&mut self, reason: CloseReason, now: Instant) {
+        if self.ending.is_none() {
+            self.ending = Some(Ending {
+                reason,
+                by: now + LAST_WORDS,
+                told: false,
+            });
+        }
+    }
+
+    /// A new decision admitted it.
+    pub fn renew(&mut self, grant: Grant, now: Now) {
+        self.expires = deadline(grant.expires(), now);
+        self.grant = grant;
+    }
+
+    /// The socket took everything.
+    pub fn drained(&mut self, now: Instant) {
+        self.writer = Writer::Ready;
+        self.last_write = now;
+    }
+
+    /// The socket is full: `rest` waits for it. Progress starts the time of stalling anew.
+    pub fn park(&mut self, rest: VecDeque<Bytes>, progress: bool, now: Instant) {
+        let since = match self.writer {
+            Writer::Parked { since, .. } if !progress => since,
+            Writer::Parked { .. } | Writer::Ready => now,
+        };
+        self.writer = Writer::Parked { rest, since };
+    }
+
+    /// Whether the socket was full.
+    #[must_use]
+    pub fn is_parked(&self) -> bool {
+        matches!(self.writer, Writer::Parked { .. })
+    }
+
+    /// When to come back, for an end that will pass.
+    #[must_use]
+    pub fn retry_after(&self, reason: CloseReason) -> Option<Duration> {
+        match reason {
+            CloseReason::Draining
+            | CloseReason::Capacity
+            | CloseReason::ClientLimit
+            | CloseReason::Unavailable
+            | CloseReason::Stalled
+            | CloseReason::Rotated
+            | CloseReason::Starting => Some(self.retry),
+            CloseReason::Expired
+            | CloseReason::Revoked
+            | CloseReason::Deleted
+            | CloseReason::ClientGone => None,
+        }
+    }
+
+    /// The reconnection time told at the start.
+    #[must_use]
+    pub fn retry(&self) -> Duration {
+        self.retry
+    }
+
+    /// The cursor of the whole stream: the positions of its topics in the order of their names.
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        let mut text = String::new();
+        for sub in self.subs.all() {
+            if !text.is_empty() {
+                text.push('~');
+            }
+            text.push_str(&sub.cursor.position().to_string());
+        }
+        text
+    }
+}
+
+/// A moment of the calendar on the steady clock; one that has passed is now.
+fn deadline(unix: Option<u64>, now: Now) -> Option<Instant> {
+    unix.map(|unix| now.steady + Duration::from_millis(unix.saturating_sub(now.unix)))
+}

@@ -1,0 +1,341 @@
+//! The topics that a worker has joined, with their rings, their streams and who still has to be written to.
+//!
+//! Owns: joining and leaving, and the walks over the members of a topic. Never: writes, waits. The lock
+//! around it is only ever taken on the worker's own thread, so it is free. Used by: `worker`, `opening`.
+
+use super::ring::Ring;
+use super::slab::{Key, Slab};
+use crate::address::Address;
+use crate::broker::{Target, Unavailable};
+use crate::position::{Lineage, Position};
+use crate::topics::{TopicId, Topics};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use tokio::sync::oneshot;
+
+/// Bytes in all rings of a worker; beyond, the largest forgets its older half.
+const MOST_RING_BYTES: usize = 64 * 1024 * 1024;
+
+/// A stream in a topic: its key, and which of its subscriptions this is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Member {
+    pub stream: Key,
+    pub subscription: u32,
+}
+
+/// A topic on this worker.
+pub struct Local {
+    pub id: TopicId,
+    pub target: Target,
+    pub ring: Ring,
+    pub members: Vec<Member>,
+    /// Frames written to its streams and not yet counted in the metrics.
+    pub delivered: u64,
+    lineage: Lineage,
+    joined: bool,
+    waiting: Vec<oneshot::Sender<Result<Lineage, Unavailable>>>,
+    /// Openings on their way that keep it joined.
+    pins: u32,
+    walk: Walk,
+    /// Who asked for which page of history.
+    asking: HashMap<Position, Vec<Member>>,
+}
+
+/// How far the members were visited since the last frame came.
+#[derive(Default)]
+struct Walk {
+    at: usize,
+    left: usize,
+    queued: bool,
+}
+
+/// What a join found.
+pub enum Joining {
+    Done(Lineage),
+    Waits(oneshot::Receiver<Result<Lineage, Unavailable>>),
+}
+
+/// All topics of a worker.
+pub struct Table {
+    worker: usize,
+    topics: Arc<Topics>,
+    locals: Slab<Local>,
+    by_id: HashMap<TopicId, Key>,
+    by_address: HashMap<Address, Key>,
+    /// Topics with members to visit, in turn.
+    walks: VecDeque<Key>,
+    ring_bytes: usize,
+}
+
+impl Table {
+    #[must_use]
+    pub fn new(worker: usize, topics: Arc<Topics>) -> Self {
+        Self {
+            worker,
+            topics,
+            locals: Slab::default(),
+            by_id: HashMap::new(),
+            by_address: HashMap::new(),
+            walks: VecDeque::new(),
+            ring_bytes: 0,
+        }
+    }
+
+    /// Joins `target` and pins it; every join is followed by one [`Self::release`].
+    pub fn join(&mut self, target: &Target) -> (Key, Joining) {
+        if let Some(&key) = self.by_address.get(&target.address)
+            && let Some(local) = self.locals.get_mut(key)
+            && local.target.policy.redis == target.policy.redis
+        {
+            local.pins += 1;
+            local.target = target.clone();
+            return (key, local.joining());
+        }
+        let id = self.topics.join(self.worker, target);
+        let key = self.locals.insert_with(|_| Local::new(id, target.clone()));
+        self.by_id.insert(id, key);
+        self.by_address.insert(target.address.clone(), key);
+        let Some(local) = self.locals.get_mut(key) else {
+            return (key, Joining::Done(Lineage::default()));
+        };
+        local.pins = 1;
+        (key, local.joining())
+    }
+
+    /// Takes back one pin; a topic without pins and members is left.
+    pub fn release(&mut self, key: Key) {
+        if let Some(local) = self.locals.get_mut(key) {
+            local.pins = local.pins.saturating_sub(1);
+        }
+        self.leave_if_unused(key);
+    }
+
+    /// Adds a stream to a topic and returns its place among the members.
+    pub fn enter(&mut self, key: Key, member: Member) -> u32 {
+        let Some(local) = self.locals.get_mut(key) else {
+            return 0;
+        };
+        local.members.push(member);
+        u32::try_from(local.members.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    /// Takes a stream out of a topic. Returns the member that now has its place, if another one moved.
+    pub fn exit(&mut self, key: Key, place: u32) -> Option<Member> {
+        let local = self.locals.get_mut(key)?;
+        let place = place as usize;
+        if place < local.members.len() {
+            local.members.swap_remove(place);
+        }
+        if local.walk.left > 0 {
+            // The member that moved may have been ahead of the walk and now be behind it: once more round.
+            local.walk.left = local.members.len();
+        }
+        let moved = local.members.get(place).copied();
+        self.leave_if_unused(key);
+        moved
+    }
+
+    fn leave_if_unused(&mut self, key: Key) {
+        let unused = self
+            .locals
+            .get_mut(key)
+            .is_some_and(|local| local.pins == 0 && local.members.is_empty());
+        if unused && let Some(mut local) = self.locals.remove(key) {
+            local.count();
+            self.ring_bytes = self.ring_bytes.saturating_sub(local.ring.bytes());
+            self.by_id.remove(&local.id);
+            if self.by_address.get(&local.target.address) == Some(&key) {
+                self.by_address.remove(&local.target.address);
+            }
+            self.topics.leave(self.worker, local.id);
+        }
+    }
+
+    /// The topic of this key.
+    pub fn get(&mut self, key: Key) -> Option<&mut Local> {
+        self.locals.get_mut(key)
+    }
+
+    /// The topic of this key, to look at.
+    #[must_use]
+    pub fn show(&self, key: Key) -> Option<&Local> {
+        self.locals.get(key)
+    }
+
+    /// The topic of this name, unless it was left meanwhile.
+    pub fn find(&mut self, id: TopicId) -> Option<(Key, &mut Local)> {
+        let key = *self.by_id.get(&id)?;
+        self.locals.get_mut(key).map(|local| (key, local))
+    }
+
+    /// The topic can be followed from here on; whoever waits is told.
+    pub fn joined(&mut self, id: TopicId, lineage: Lineage) {
+        if let Some((_, local)) = self.find(id) {
+            local.ring = Ring::new(lineage.position());
+            local.lineage = lineage;
+            local.joined = true;
+            for waiting in std::mem::take(&mut local.waiting) {
+                // Whoever left meanwhile needs no answer.
+                drop(waiting.send(Ok(local.lineage.clone())));
+            }
+        }
+    }
+
+    /// The topic could not be joined; whoever waits is told, and the next one tries anew.
+    pub fn not_joined(&mut self, id: TopicId, error: &Unavailable) {
+        let Some((key, local)) = self.find(id) else {
+            return;
+        };
+        for waiting in std::mem::take(&mut local.waiting) {
+            drop(waiting.send(Err(error.clone())));
+        }
+        let address = local.target.address.clone();
+        if self.by_address.get(&address) == Some(&key) {
+            self.by_address.remove(&address);
+        }
+    }
+
+    /// Changes the ring of a topic, keeps the bound of all rings, and begins a walk.
+    pub fn feed(&mut self, id: TopicId, change: impl FnOnce(&mut Local)) {
+        let Some((key, local)) = self.find(id) else {
+            return;
+        };
+        let before = local.ring.bytes();
+        change(local);
+        let after = local.ring.bytes();
+        self.ring_bytes = (self.ring_bytes + after).saturating_sub(before);
+        if self.ring_bytes > MOST_RING_BYTES {
+            self.trim();
+        }
+        self.walk(key);
+    }
+
+    fn trim(&mut self) {
+        let all: Vec<Key> = self.by_id.values().copied().collect();
+        let Some(largest) = all.into_iter().max_by_key(|&key| {
+            self.locals
+                .get_mut(key)
+                .map_or(0, |local| local.ring.bytes())
+        }) else {
+            return;
+        };
+        if let Some(local) = self.locals.get_mut(largest) {
+            let before = local.ring.bytes();
+            local.ring.halve();
+            self.ring_bytes = self.ring_bytes.saturating_sub(before - local.ring.bytes());
+        }
+    }
+
+    /// All members of the topic are to be visited.
+    pub fn walk(&mut self, key: Key) {
+        if let Some(local) = self.locals.get_mut(key) {
+            local.walk.left = local.members.len();
+            if !local.walk.queued && local.walk.left > 0 {
+                local.walk.queued = true;
+                self.walks.push_back(key);
+            }
+        }
+    }
+
+    /// Whether members wait for a visit.
+    #[must_use]
+    pub fn has_walks(&self) -> bool {
+        !self.walks.is_empty()
+    }
+
+    /// The next members to visit, at most `most`, of the topic whose turn it is; it then goes to the end of
+    /// the queue, so that no stream waits for a large neighbour.
+    pub fn step(&mut self, most: usize, visit: &mut Vec<Member>) -> Option<Key> {
+        while let Some(key) = self.walks.pop_front() {
+            let Some(local) = self.locals.get_mut(key) else {
+                continue;
+            };
+            let count = local.walk.left.min(most).min(local.members.len());
+            for _ in 0..count {
+                if local.walk.at >= local.members.len() {
+                    local.walk.at = 0;
+                }
+                visit.push(local.members[local.walk.at]);
+                local.walk.at += 1;
+            }
+            local.walk.left -= count;
+            local.walk.queued = local.walk.left > 0 && count > 0;
+            if local.walk.queued {
+                self.walks.push_back(key);
+            }
+            if count > 0 {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Asks for history after `cursor`; several streams at the same place share one answer.
+    pub fn ask(&mut self, key: Key, cursor: Position, member: Member) {
+        if let Some(local) = self.locals.get_mut(key) {
+            let asking = local.asking.entry(cursor).or_default();
+            asking.push(member);
+            if asking.len() == 1 {
+                self.topics.read(self.worker, local.id, cursor);
+            }
+        }
+    }
+
+    /// Who asked for the page after `cursor`.
+    pub fn answered(&mut self, id: TopicId, cursor: Position) -> Vec<Member> {
+        self.find(id)
+            .and_then(|(_, local)| local.asking.remove(&cursor))
+            .unwrap_or_default()
+    }
+}
+
+impl Local {
+    fn new(id: TopicId, target: Target) -> Self {
+        Self {
+            id,
+            target,
+            ring: Ring::new(Position::NEVER),
+            members: Vec::new(),
+            delivered: 0,
+            lineage: Lineage::default(),
+            joined: false,
+            waiting: Vec::new(),
+            pins: 0,
+            walk: Walk::default(),
+            asking: HashMap::new(),
+        }
+    }
+
+    fn joining(&mut self) -> Joining {
+        if self.joined {
+            let mut lineage = self.lineage.clone();
+            lineage.last = self.ring.position().offset;
+            return Joining::Done(lineage);
+        }
+        let (sender, answer) = oneshot::channel();
+        self.waiting.push(sender);
+        Joining::Waits(answer)
+    }
+
+    /// Takes in the epoch of a frame.
+    pub fn learn(&mut self, position: Position, first: u64) {
+        if self
+            .lineage
+            .epochs
+            .last()
+            .is_none_or(|&(epoch, _)| epoch != position.epoch)
+        {
+            self.lineage.advance(position.epoch, first, position.offset);
+        }
+    }
+
+    /// Moves the frames written since the last time into the metrics.
+    pub fn count(&mut self) {
+        if self.delivered > 0 {
+            self.target
+                .metrics
+                .delivered
+                .inc_by(std::mem::take(&mut self.delivered));
+        }
+    }
+}
