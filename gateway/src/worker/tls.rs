@@ -39,7 +39,7 @@ pub enum CertificateError {
 pub struct Watcher {
     dir: PathBuf,
     seen: Files,
-    certificate: TlsMaterial,
+    material: TlsMaterial,
 }
 
 #[derive(PartialEq, Eq)]
