@@ -3,19 +3,19 @@
 //! Owns: reading both into [`Settings`], checked. Never: prints a value of the environment. Used by:
 //! `main`; `app` takes the Settings.
 
+mod values;
+
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use crds::duration::DurationText;
 use ipnet::IpNet;
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+use values::{cookie_name, is_redis_url, key_prefix, label, network, pause};
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
-/// The longest endpoint delay and the longest drain; Kubernetes waits as long only when told to.
-const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
 /// Everything that the gateway was told at its start.
 #[derive(Clone, Debug)]
@@ -94,6 +94,9 @@ pub struct CheckSettings {
     /// Namespace of manifests that name none
     #[arg(long, value_name = "NAMESPACE", default_value = "default", value_parser = label)]
     pub default_namespace: String,
+    /// Name of the fleet whose Channels are compiled
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = label)]
+    pub gateway: String,
     /// Judge as a gateway with a Redis of its own
     #[arg(long)]
     pub with_redis: bool,
@@ -136,7 +139,13 @@ enum Sub {
 #[derive(Args)]
 struct Serve {
     /// Channel and Secret manifests, a file or a folder, reloaded when they change
-    #[arg(long, value_name = "PATH", required = true, env = "SIAR_CHANNELS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        required = true,
+        env = "SIAR_CHANNELS",
+        hide_env_values = true
+    )]
     channels: Option<PathBuf>,
     /// Name of this fleet: Channels with another spec.gateway are not served
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = label, env = "SIAR_GATEWAY", hide_env_values = true)]
@@ -145,22 +154,52 @@ struct Serve {
     #[arg(long, value_name = "NAMESPACE", default_value = "default", value_parser = label, env = "SIAR_DEFAULT_NAMESPACE", hide_env_values = true)]
     default_namespace: String,
     /// Public address, HTTP/1.1 and h2c; port 0 takes a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", env = "SIAR_LISTEN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        env = "SIAR_LISTEN",
+        hide_env_values = true
+    )]
     listen: SocketAddr,
     /// Public address with TLS
-    #[arg(long, value_name = "ADDR", requires = "tls_dir", env = "SIAR_LISTEN_TLS", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "tls_dir",
+        env = "SIAR_LISTEN_TLS",
+        hide_env_values = true
+    )]
     listen_tls: Option<SocketAddr>,
     /// Folder with tls.crt and tls.key, reloaded when they change
-    #[arg(long, value_name = "PATH", requires = "listen_tls", env = "SIAR_TLS_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "listen_tls",
+        env = "SIAR_TLS_DIR",
+        hide_env_values = true
+    )]
     tls_dir: Option<PathBuf>,
     /// Address of metrics, probes and status; never make it public
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:9090", env = "SIAR_ADMIN", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090",
+        env = "SIAR_ADMIN",
+        hide_env_values = true
+    )]
     admin: SocketAddr,
     /// The gateway's own Redis, redis:// or rediss://, without a password; omitted: memory
     #[arg(long, value_name = "URL", env = "SIAR_REDIS", hide_env_values = true)]
     redis: Option<String>,
     /// Folder with username, password, ca.crt, tls.crt, tls.key for it, each if needed
-    #[arg(long, value_name = "PATH", requires = "redis", env = "SIAR_REDIS_SECRET_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "redis",
+        env = "SIAR_REDIS_SECRET_DIR",
+        hide_env_values = true
+    )]
     redis_secret_dir: Option<PathBuf>,
     /// Begins every key and pub/sub channel in Redis
     #[arg(long, value_name = "PREFIX", default_value = "siar", value_parser = key_prefix, env = "SIAR_REDIS_KEY_PREFIX", hide_env_values = true)]
@@ -181,13 +220,31 @@ struct Serve {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = pause, env = "SIAR_DRAIN", hide_env_values = true)]
     drain: Duration,
     /// Log lines to write: error, warn, info, debug, trace, also per module as info,gateway::worker=debug
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "SIAR_LOG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "SIAR_LOG",
+        hide_env_values = true
+    )]
     log: String,
     /// How log lines look
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_enum, env = "SIAR_LOG_FORMAT", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        value_enum,
+        env = "SIAR_LOG_FORMAT",
+        hide_env_values = true
+    )]
     log_format: LogFormat,
     /// Gets the bound addresses as JSON when the gateway is ready
-    #[arg(long, value_name = "PATH", env = "SIAR_READY_FILE", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "SIAR_READY_FILE",
+        hide_env_values = true
+    )]
     ready_file: Option<PathBuf>,
 }
 
@@ -247,7 +304,10 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
 /// Help as it is; of an error the first paragraph, as one line.
 fn no_command(error: &clap::Error) -> NoCommand {
     let text = error.render().to_string();
-    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
         return NoCommand::Told(text);
     }
     let paragraph = text.split("\n\n").next().unwrap_or_default();
@@ -255,65 +315,6 @@ fn no_command(error: &clap::Error) -> NoCommand {
     let sentence = words.join(" ");
     let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
     NoCommand::Wrong(format!("{sentence}; siar-gateway --help lists the flags."))
-}
-
-/// A DNS label, as names of fleets and namespaces are.
-fn label(text: &str) -> Result<String, &'static str> {
-    let within = (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !within || text.starts_with('-') || text.ends_with('-') {
-        return Err("use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit");
-    }
-    Ok(text.to_owned())
-}
-
-/// Without braces, which decide the slot in a cluster, and without glob characters.
-fn key_prefix(text: &str) -> Result<String, &'static str> {
-    let within = (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte));
-    if !within {
-        return Err("use 1 to 64 of letters, digits and -_.:/");
-    }
-    Ok(text.to_owned())
-}
-
-fn cookie_name(text: &str) -> Result<String, &'static str> {
-    let within = (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
-    if !within {
-        return Err("use 1 to 64 of letters, digits and -_.");
-    }
-    Ok(text.to_owned())
-}
-
-/// A network, or an address that stands for itself.
-fn network(text: &str) -> Result<IpNet, &'static str> {
-    text.parse::<IpNet>()
-        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
-        .map_err(|_| "write networks as 10.0.0.0/8 or addresses as 10.1.2.3")
-}
-
-fn pause(text: &str) -> Result<Duration, String> {
-    let pause = DurationText::new(text)
-        .read()
-        .map_err(|error| error.to_string())?;
-    if pause > LONGEST_DRAIN {
-        return Err("use at most 1h".to_owned());
-    }
-    Ok(pause)
-}
-
-fn is_redis_url(url: &str) -> bool {
-    let host = url
-        .strip_prefix("redis://")
-        .or_else(|| url.strip_prefix("rediss://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
 }
 
 #[cfg(test)]

@@ -61,7 +61,11 @@ impl Config {
 
     fn apply(&self, snapshot: Arc<Snapshot>) {
         let revision = &snapshot.revision;
-        tracing::info!(?revision, channels = snapshot.policies().len(), "configuration applied");
+        tracing::info!(
+            ?revision,
+            channels = snapshot.policies().len(),
+            "configuration applied"
+        );
         self.metrics.config_revision.reset();
         self.metrics
             .config_revision
@@ -122,6 +126,9 @@ mod tests {
             .unwrap();
         assert!(text.contains(r#"siar_config_revision_info{gateway="default",revision="b"} 1"#));
         assert!(!text.contains(r#"revision="a""#));
-        assert_eq!(metrics.config_applies.with_label_values(&["applied"]).get(), 2);
+        assert_eq!(
+            metrics.config_applies.with_label_values(&["applied"]).get(),
+            2
+        );
     }
 }

@@ -11,7 +11,9 @@ use tracing_subscriber::filter::ParseError;
 /// Why logging did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    #[error("--log {value:?} is no filter; write a level such as info, or info,gateway::worker=debug: {source}")]
+    #[error(
+        "--log {value:?} is no filter; write a level such as info, or info,gateway::worker=debug: {source}"
+    )]
     Filter { value: String, source: ParseError },
     #[error("the log was begun before: {0}")]
     Begun(String),

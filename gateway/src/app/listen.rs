@@ -104,6 +104,16 @@ mod tests {
         let taken = addr(&first[0]);
         drop(first);
         assert_eq!(addr(&shared(taken, 2, "--listen").unwrap()[0]), taken);
-        assert_eq!(addr(&single(taken, "--admin").unwrap_or_else(|_| single(ANY.parse().unwrap(), "--admin").unwrap())).ip(), taken.ip());
+        assert_eq!(
+            addr(
+                &single(taken, "--admin").unwrap_or_else(|_| single(
+                    ANY.parse().unwrap(),
+                    "--admin"
+                )
+                .unwrap())
+            )
+            .ip(),
+            taken.ip()
+        );
     }
 }

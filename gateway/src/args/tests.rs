@@ -53,7 +53,11 @@ fn every_flag_arrives() {
     assert_eq!(settings.workers, 3);
     assert_eq!(settings.drain, Duration::from_secs(90));
     assert_eq!(settings.log_format, LogFormat::Json);
-    assert!(settings.redis.is_some_and(|redis| redis.secret_dir.is_some()));
+    assert!(
+        settings
+            .redis
+            .is_some_and(|redis| redis.secret_dir.is_some())
+    );
 }
 
 #[test]

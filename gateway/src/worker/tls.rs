@@ -106,7 +106,13 @@ fn read(dir: &Path) -> Result<Files, CertificateError> {
 fn read_bounded(path: PathBuf) -> Result<Vec<u8>, CertificateError> {
     let bytes = std::fs::metadata(&path)
         .map(|file| file.len())
-        .and_then(|len| if len > MOST_BYTES { Ok(None) } else { std::fs::read(&path).map(Some) });
+        .and_then(|len| {
+            if len > MOST_BYTES {
+                Ok(None)
+            } else {
+                std::fs::read(&path).map(Some)
+            }
+        });
     match bytes {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(CertificateError::TooLarge { path }),

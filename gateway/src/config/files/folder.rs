@@ -3,29 +3,29 @@
 //! Owns: which files are manifests, and the bounds of reading. Never: parses one; keeps anything. Used by:
 //! `files`, and by `check`.
 
+use crds::manifest::MANIFEST_BYTES;
+use crds::secret::Secret;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
-/// The most bytes of one file, as many as an object in Kubernetes may have.
-pub const MOST_BYTES: u64 = 1024 * 1024;
 /// The most manifest files of a folder.
 pub const MOST_FILES: usize = 1000;
 /// How manifest files end; others in the folder are none.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
 /// What each file held, by path. Equal readings mean that nothing changed.
-pub type Reading = BTreeMap<PathBuf, Result<String, Unreadable>>;
+pub type Reading = BTreeMap<PathBuf, Result<Secret<String>, Unreadable>>;
 
 /// Why a file that is there could not be read; its Channels stay as they were.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    #[error("is larger than 1 MiB; split it")]
+    #[error("the file is larger than {MANIFEST_BYTES} bytes; divide it into several")]
     TooLarge,
-    #[error("is not UTF-8; save it as UTF-8")]
+    #[error("the file is not UTF-8; save it as UTF-8")]
     NotText,
-    #[error("cannot be read ({0}); mend its permissions or remove it")]
+    #[error("the file cannot be read ({0}); mend its permissions or remove it")]
     Io(String),
 }
 
@@ -45,7 +45,7 @@ pub fn read(path: &Path) -> Result<Reading, NoReading> {
     for file in manifests(path)? {
         match text(&file) {
             Ok(None) => {}
-            Ok(Some(text)) => drop(reading.insert(file, Ok(text))),
+            Ok(Some(text)) => drop(reading.insert(file, Ok(Secret::new(text)))),
             Err(unreadable) => drop(reading.insert(file, Err(unreadable))),
         }
     }
@@ -91,15 +91,15 @@ fn text(path: &Path) -> Result<Option<String>, Unreadable> {
         Err(error) => return Err(io(&error)),
     };
     let mut bytes = Vec::new();
-    match file.take(MOST_BYTES + 1).read_to_end(&mut bytes) {
+    match file.take(MANIFEST_BYTES as u64 + 1).read_to_end(&mut bytes) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::IsADirectory => return Ok(None),
         Err(error) => return Err(io(&error)),
     }
-    if bytes.len() as u64 > MOST_BYTES {
+    if bytes.len() > MANIFEST_BYTES {
         return Err(Unreadable::TooLarge);
     }
     String::from_utf8(bytes)
         .map(Some)
-        .map_err(|_| Unreadable::NotText)
+        .map_err(|_invalid| Unreadable::NotText)
 }

@@ -1,0 +1,3 @@
+//! wires
+pub mod drain;
+pub mod listen;
