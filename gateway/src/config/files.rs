@@ -85,7 +85,7 @@ impl Files {
             Ok(reading) => reading?,
             Err(error) => {
                 if self.no_reading.as_ref() != Some(&error) {
-                    tracing::warn!(message = error.to_string(), "manifests cannot be read");
+                    tracing::warn!(problem = error.to_string(), "manifests cannot be read");
                     self.no_reading = Some(error);
                 }
                 return None;
@@ -206,7 +206,7 @@ impl Told {
         match self {
             Self::Problem(problem) => {
                 let (file, line) = (problem.file.display(), problem.line);
-                tracing::warn!(%file, line, message = problem.message, "manifest not applied");
+                tracing::warn!(%file, line, problem = problem.message, "manifest not applied");
             }
             Self::Channel {
                 name,
@@ -214,7 +214,13 @@ impl Told {
                 reason,
                 message,
             } => {
-                tracing::warn!(channel = name, place, reason, message, "channel not in order");
+                tracing::warn!(
+                    channel = name,
+                    place,
+                    reason,
+                    problem = message,
+                    "channel not in order"
+                );
             }
         }
     }

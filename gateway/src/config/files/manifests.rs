@@ -44,7 +44,11 @@ impl Manifests {
         for (file, text) in reading {
             let mut problem = |line, message| {
                 let file = file.clone();
-                problems.push(Problem { file, line, message });
+                problems.push(Problem {
+                    file,
+                    line,
+                    message,
+                });
             };
             let text = match text {
                 Ok(text) => text.expose(),
