@@ -10,6 +10,8 @@
 //!   lineage that it answers with.
 //! - A cursor is judged by [`Lineage::judge`] and nowhere else.
 
+#[cfg(test)]
+pub mod contract;
 pub mod memory;
 pub mod redis;
 

@@ -41,12 +41,15 @@ const PRESENCE_WAIT: Duration = Duration::from_millis(300);
 /// How often lingering topics and idle history are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Makes the keeper for a server.
+pub type Make = Box<dyn Fn(&Arc<RedisServer>, Sink) -> Arc<dyn Broker> + Send + Sync>;
+
 /// How keepers are made.
 pub struct Brokers {
     /// The gateway's own, for every Channel that names no server.
     pub own: Box<dyn FnOnce(Sink) -> Arc<dyn Broker> + Send>,
     /// For a server that Channels name. Called on the control runtime.
-    pub named: Box<dyn Fn(&Arc<RedisServer>, Sink) -> Arc<dyn Broker> + Send + Sync>,
+    pub named: Make,
 }
 
 /// Everything that is heard.
@@ -56,7 +59,7 @@ pub struct Topics {
     metrics: Arc<Metrics>,
     directory: Arc<Directory>,
     own: Arc<Hub>,
-    make: Box<dyn Fn(&Arc<RedisServer>, Sink) -> Arc<dyn Broker> + Send + Sync>,
+    make: Make,
     named: RwLock<HashMap<Arc<RedisServer>, Arc<Hub>>>,
 }
 

@@ -62,11 +62,11 @@ impl Memory {
         }
     }
 
-    fn number(&self, publication: Publication) -> Result<Published, PublishError> {
+    fn number(&self, publication: &Publication) -> Result<Published, PublishError> {
         let channel = publication.target.policy.channel.clone();
-        match self.try_number(&publication) {
+        match self.try_number(publication) {
             Err(Failed::NoPlace) if self.store.forget_one_of(&channel) => {
-                self.try_number(&publication)
+                self.try_number(publication)
             }
             answer => answer,
         }
@@ -221,7 +221,7 @@ impl Broker for Memory {
     }
 
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
-        ready(self.number(publication)).boxed()
+        ready(self.number(&publication)).boxed()
     }
 
     fn subscribe(&self, target: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>> {

@@ -106,8 +106,7 @@ impl Entry {
         if !state.workers.contains(&worker) {
             state.workers.push(worker);
         }
-        let leaving = state.life == Life::Leaving;
-        if let Some(lineage) = state.sequence.lineage().filter(|_| !leaving).cloned() {
+        if let Some(lineage) = state.sequence.lineage().cloned() {
             self.post(worker, self.joined(lineage));
         }
         Join::Seated
@@ -136,6 +135,7 @@ impl Entry {
             return Expiry::Joining(until);
         }
         state.life = Life::Leaving;
+        state.sequence = Sequence::new(self.target.policy.history.is_some());
         Expiry::Due
     }
 
@@ -147,7 +147,6 @@ impl Entry {
             return false;
         }
         state.life = Life::Joined;
-        state.sequence = Sequence::new(self.target.policy.history.is_some());
         true
     }
 

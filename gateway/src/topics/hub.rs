@@ -29,10 +29,13 @@ pub const MOST_LINGERING: usize = 10_000;
 /// A server that answers nothing for so long counts as unavailable.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A joined topic with its server.
+type Named = (Arc<Hub>, Arc<Entry>);
+
 /// The joined topics of all servers by their names.
 #[derive(Default)]
 pub struct Directory {
-    entries: RwLock<HashMap<TopicId, (Arc<Hub>, Arc<Entry>)>>,
+    entries: RwLock<HashMap<TopicId, Named>>,
     last: AtomicU64,
 }
 
@@ -43,7 +46,7 @@ impl Directory {
     }
 
     /// The topic of this name, unless it is gone.
-    pub fn find(&self, id: TopicId) -> Option<(Arc<Hub>, Arc<Entry>)> {
+    pub fn find(&self, id: TopicId) -> Option<Named> {
         self.entries.read().get(&id).cloned()
     }
 }

@@ -125,8 +125,11 @@ impl Sequence {
         match self.place(&frame) {
             Place::Next => self.deliver(frame, out),
             Place::Past => {}
-            Place::Stale => self.gap(GapReason::Epoch, self.lineage.position(), out),
-            Place::Hole(_) => {
+            Place::Stale if !self.keeps => {
+                self.gap_before(&frame, GapReason::Epoch, out);
+                self.deliver(frame, out);
+            }
+            Place::Stale | Place::Hole(_) => {
                 self.hold(frame);
                 self.settle(true, false, out);
             }
@@ -141,9 +144,8 @@ impl Sequence {
         }
         let at = self.lineage.position();
         let judged = lineage.judge(at);
-        let older = judged == Judged::Unlisted && self.lists(&lineage);
         let had_all = matches!(judged, Judged::Follows(_)) && lineage.last <= at.offset;
-        if older || had_all {
+        if had_all {
             return;
         }
         if self.keeps {
@@ -166,11 +168,11 @@ impl Sequence {
         }
     }
 
-    /// The answer to [`Step::Read`] or [`Step::ReadLater`].
-    pub fn page(&mut self, page: Result<&Page, &Unavailable>, out: Steps<'_>) {
-        let Phase::Reading(cursor) = self.phase else {
+    /// The answer to [`Step::Read`] or [`Step::ReadLater`] after `cursor`; another one is ignored.
+    pub fn page(&mut self, cursor: Position, page: Result<&Page, &Unavailable>, out: Steps<'_>) {
+        if self.phase != Phase::Reading(cursor) {
             return;
-        };
+        }
         let Ok(page) = page else {
             self.failed(cursor, out);
             return;
@@ -185,6 +187,10 @@ impl Sequence {
             return;
         }
         if let Some(reason) = page.lost {
+            if self.next_is_held() {
+                self.settle(true, false, out);
+                return;
+            }
             if let Some(held) = self.held.front().filter(|held| reaches_back(page, held)) {
                 self.gap_before(&held.clone(), reason, out);
                 self.settle(true, true, out);
@@ -239,9 +245,22 @@ impl Sequence {
             let asked = self.asked > 0;
             self.asked = self.asked.saturating_sub(1);
             match self.place(&frame) {
+                Place::Next if self.keeps && !asked && self.begins_epoch(&frame) => {
+                    // It came during the read: begun since, or forgotten since? The next page tells.
+                    let cursor = before_epoch(&frame);
+                    self.held.push_front(frame);
+                    self.read(cursor, out);
+                    return;
+                }
                 Place::Next => self.deliver(frame, out),
                 Place::Past => {}
                 Place::Stale if told => {}
+                Place::Stale if self.keeps && !asked => {
+                    // Either the frame is late or what was taken for the newest epoch was.
+                    self.held.push_front(frame);
+                    self.read(self.lineage.position(), out);
+                    return;
+                }
                 Place::Stale => {
                     told = true;
                     self.gap(GapReason::Epoch, self.lineage.position(), out);
@@ -252,13 +271,10 @@ impl Sequence {
                     return;
                 }
                 Place::Hole(_) => {
-                    let known = self
-                        .lineage
-                        .lists(frame.position().unwrap_or(Position::NEVER).epoch);
-                    let reason = match (self.keeps, known) {
+                    let reason = match (self.keeps, self.begins_epoch(&frame)) {
                         (true, _) => GapReason::TooOld,
-                        (false, true) => GapReason::Overflow,
-                        (false, false) => GapReason::Epoch,
+                        (false, false) => GapReason::Overflow,
+                        (false, true) => GapReason::Epoch,
                     };
                     self.gap_before(&frame, reason, out);
                     self.deliver(frame, out);
@@ -269,6 +285,20 @@ impl Sequence {
         if let Some(lineage) = self.resumed.take() {
             self.resumed(lineage, out);
         }
+    }
+
+    /// Drops what is held and was handed on since. Whether the next one is held, too.
+    fn next_is_held(&mut self) -> bool {
+        while let Some(frame) = self.held.front() {
+            match self.place(frame) {
+                Place::Past => {}
+                Place::Next => return true,
+                Place::Stale | Place::Hole(_) => return false,
+            }
+            self.held.pop_front();
+            self.asked = self.asked.saturating_sub(1);
+        }
+        false
     }
 
     fn place(&self, frame: &Frame) -> Place {
@@ -295,9 +325,13 @@ impl Sequence {
         } else if position.offset == first {
             Place::Next
         } else {
-            let offset = first.saturating_sub(1);
-            Place::Hole(Position { offset, ..position })
+            Place::Hole(before_epoch(frame))
         }
+    }
+
+    fn begins_epoch(&self, frame: &Frame) -> bool {
+        let epoch = frame.position().map(|position| position.epoch);
+        epoch.is_some_and(|epoch| !self.lineage.lists(epoch))
     }
 
     fn deliver(&mut self, frame: Arc<Frame>, out: Steps<'_>) {
@@ -347,11 +381,6 @@ impl Sequence {
         self.asked -= dropped;
         dropped > 0
     }
-
-    fn lists(&self, lineage: &Lineage) -> bool {
-        let epoch = lineage.epochs.last().map(|&(epoch, _)| epoch);
-        epoch.is_some_and(|epoch| self.lineage.lists(epoch))
-    }
 }
 
 /// Whether a held frame stands before what `page` begins with: live, more was heard than is kept.
@@ -361,6 +390,14 @@ fn reaches_back(page: &Page, held: &Frame) -> bool {
     };
     let on_the_line = page.lineage.at(position.offset).epoch == position.epoch;
     on_the_line && position.offset <= page.from.offset
+}
+
+/// Where the epoch of a frame began: what it numbered follows.
+fn before_epoch(frame: &Frame) -> Position {
+    frame.position().map_or(Position::NEVER, |position| {
+        let offset = frame.first().saturating_sub(1);
+        Position { offset, ..position }
+    })
 }
 
 /// What was known of the topic when it stood at `from`.

@@ -66,7 +66,10 @@ impl Keys {
 
     /// Forgets what is overdue.
     pub fn expire(&mut self, now: Instant) {
-        while let Some((_, key)) = self.order.pop_front_if(|(until, _)| *until <= now) {
+        while self.order.front().is_some_and(|&(until, _)| until <= now) {
+            let Some((_, key)) = self.order.pop_front() else {
+                return;
+            };
             // The same key may have been remembered anew since.
             if self.known.get(&key).is_some_and(|known| known.until <= now) {
                 self.known.remove(&key);

@@ -157,7 +157,7 @@ impl Hub {
             Reader::Sequence => {
                 let ask = read
                     .entry
-                    .think(|sequence, out| sequence.page(page.as_ref(), out));
+                    .think(|sequence, out| sequence.page(read.cursor, page.as_ref(), out));
                 self.ask(&read.entry, ask);
             }
         }
