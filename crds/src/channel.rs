@@ -24,8 +24,8 @@ pub const TOPIC_PATTERNS: usize = 16;
 /// The gateway that serves a Channel which names none.
 pub const DEFAULT_GATEWAY: &str = "default";
 
-/// A Channel declares topics that browsers listen to with EventSource and that apps publish to:
-/// who may do either, what is kept for those who come back, and how much of it one gateway bears.
+/// What the Channel is to be. Every field may be left out; `spec: {}` is a Channel with one topic,
+/// its own name, that nobody may use yet.
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "siar.dev",
