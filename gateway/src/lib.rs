@@ -2,9 +2,13 @@
 
 pub mod access;
 pub mod address;
+pub mod admin;
+pub mod app;
+pub mod args;
 pub mod broker;
 pub mod clock;
 pub mod close;
+pub mod config;
 pub mod frame;
 pub mod limits;
 pub mod message;
@@ -12,5 +16,6 @@ pub mod metrics;
 pub mod position;
 pub mod readiness;
 pub mod tasks;
+pub mod telemetry;
 pub mod topics;
 pub mod worker;
