@@ -5,7 +5,11 @@ pub mod address;
 pub mod broker;
 pub mod clock;
 pub mod close;
+pub mod few;
+#[cfg(test)]
+mod fixtures;
 pub mod frame;
+
 pub mod limits;
 pub mod message;
 pub mod metrics;
