@@ -9,6 +9,9 @@ pub mod broker;
 pub mod clock;
 pub mod close;
 pub mod config;
+pub mod few;
+#[cfg(test)]
+mod fixtures;
 pub mod frame;
 pub mod limits;
 pub mod message;
