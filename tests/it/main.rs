@@ -1,3 +1,2 @@
 //! x
-
-mod golden;
+mod golden; // printed files are what the types print today
