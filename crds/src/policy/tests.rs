@@ -4,7 +4,10 @@ use super::*;
 use crate::secrets::SecretData;
 use sha2::{Digest, Sha256};
 
-fn secrets(entries: &[(&str, &[(&str, &[u8])])]) -> Secrets {
+/// The keys of a Secret with their values.
+type Keys<'a> = &'a [(&'a str, &'a [u8])];
+
+fn secrets(entries: &[(&str, Keys<'_>)]) -> Secrets {
     let mut secrets = Secrets::default();
     for (name, data) in entries {
         let data = data.iter();
