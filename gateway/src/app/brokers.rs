@@ -1,7 +1,7 @@
-//! The gateway's own Redis: where it is, and how to be let in.
+//! The keepers of messages: memory, the gateway's own Redis, those of Channels.
 //!
-//! Owns: reading the files of `--redis-secret-dir`, anew for each connection, so that a password can be
-//! changed without a restart. Never: logs what is in them. Used by: `app`, for the keeper of messages.
+//! Owns: how each is made, and reading the files of `--redis-secret-dir` anew for each connection, so that a
+//! password can be changed without a restart. Never: logs what is in them. Used by: `app`.
 
 use crate::args::RedisSettings;
 use crds::policy::RedisServer;
