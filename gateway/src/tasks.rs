@@ -26,10 +26,28 @@ impl Essential {
 
     /// Runs `task` on the current runtime; its end, also by a panic, is told.
     pub fn start(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
-        let told = Told(self.0.clone(), name);
+        let told = Told(Some(self.0.clone()), name);
         background(async move {
             let _told = told;
             task.await;
+        });
+    }
+
+    /// The same for a task that may be ended by `stop`; only another end is told.
+    pub fn until(
+        &self,
+        name: &'static str,
+        stop: impl Future<Output = ()> + Send + 'static,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let told = Told(Some(self.0.clone()), name);
+        background(async move {
+            let mut told = told;
+            tokio::select! {
+                biased;
+                () = stop => drop(told.0.take()),
+                () = task => {}
+            }
         });
     }
 
@@ -40,7 +58,7 @@ impl Essential {
         name: &'static str,
         body: impl FnOnce() + Send + 'static,
     ) -> io::Result<()> {
-        let told = Told(self.0.clone(), name);
+        let told = Told(Some(self.0.clone()), name);
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || {
@@ -51,11 +69,16 @@ impl Essential {
     }
 }
 
-struct Told(mpsc::Sender<&'static str>, &'static str);
+/// Tells of its end, unless the sender was taken away.
+struct Told(Option<mpsc::Sender<&'static str>>, &'static str);
 
 impl Drop for Told {
     fn drop(&mut self) {
-        if self.0.try_send(self.1).is_err() {
+        if self
+            .0
+            .as_ref()
+            .is_some_and(|ended| ended.try_send(self.1).is_err())
+        {
             tracing::debug!(task = self.1, "ended while nobody listened");
         }
     }

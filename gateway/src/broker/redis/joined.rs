@@ -1,0 +1,97 @@
+//! Which addresses this process hears, and the subscriptions that each needs.
+//!
+//! Owns: when a joined address counts: from then on a loss of the connection is told. Never: talks to a
+//! server. Used by: `redis`, which joins; `pump` and `link`, which look up.
+
+use super::wanted::Name;
+use crate::address::Address;
+use crate::broker::Target;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+struct Entry {
+    target: Target,
+    names: Vec<Name>,
+    /// `subscribe` has answered, or is about to.
+    active: bool,
+}
+
+/// The joined addresses by their pub/sub channels. Bounded by the topics that the workers join.
+#[derive(Default)]
+pub struct Joined(Mutex<HashMap<Arc<str>, Entry>>);
+
+impl Joined {
+    /// Begins to join `target`; gives back the subscriptions of an earlier join.
+    pub fn insert(&self, channel: Arc<str>, target: Target, names: Vec<Name>) -> Vec<Name> {
+        let entry = Entry {
+            target,
+            names,
+            active: false,
+        };
+        self.0
+            .lock()
+            .insert(channel, entry)
+            .map_or_else(Vec::new, |earlier| earlier.names)
+    }
+
+    /// Counts the address from now on, if `stands`, asked inside the lock, is still true. False, too,
+    /// when the address was given up meanwhile.
+    pub fn activate(&self, channel: &str, stands: impl FnOnce() -> bool) -> Option<bool> {
+        let mut entries = self.0.lock();
+        let entry = entries.get_mut(channel)?;
+        entry.active = stands();
+        Some(entry.active)
+    }
+
+    /// Gives up an address, and tells which subscriptions it had.
+    pub fn remove(&self, channel: &str) -> Vec<Name> {
+        self.0
+            .lock()
+            .remove(channel)
+            .map_or_else(Vec::new, |entry| entry.names)
+    }
+
+    /// Whose messages come on `channel`.
+    #[must_use]
+    pub fn address(&self, channel: &str) -> Option<Address> {
+        let entries = self.0.lock();
+        entries
+            .get(channel)
+            .map(|entry| entry.target.address.clone())
+    }
+
+    /// The address of each joined one that counts and for which `pick` is true.
+    #[must_use]
+    pub fn active(&self, pick: impl Fn(&Target) -> bool) -> Vec<Address> {
+        let entries = self.0.lock();
+        entries
+            .values()
+            .filter(|entry| entry.active && pick(&entry.target))
+            .map(|entry| entry.target.address.clone())
+            .collect()
+    }
+
+    /// Whether any joined address is one of `pick`.
+    #[must_use]
+    pub fn any(&self, pick: impl Fn(&Target) -> bool) -> bool {
+        self.0.lock().values().any(|entry| pick(&entry.target))
+    }
+
+    /// Takes over a new configuration: `change` gives for each target what it is now and the subscriptions
+    /// it needs, or nothing to leave it. Answers the names to want and to give up.
+    pub fn revise(
+        &self,
+        change: impl Fn(&Target) -> Option<(Target, Vec<Name>)>,
+    ) -> (Vec<Name>, Vec<Name>) {
+        let (mut more, mut less) = (Vec::new(), Vec::new());
+        for entry in self.0.lock().values_mut() {
+            if let Some((target, names)) = change(&entry.target) {
+                entry.target = target;
+                more.extend(names.iter().cloned());
+                less.append(&mut std::mem::replace(&mut entry.names, names));
+            }
+        }
+        (more, less)
+    }
+}

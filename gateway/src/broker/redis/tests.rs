@@ -1,0 +1,5 @@
+//! The keeper against a real Redis server.
+
+mod basics;
+mod faults;
+mod server;

@@ -1,0 +1,260 @@
+//! A Redis server of a test's own, and a keeper on it.
+
+use crate::address::Address;
+use crate::broker::redis::{Redis, Settings};
+use crate::broker::{Arrival, Idempotency, Publication, Target};
+use crate::message::Message;
+use crate::metrics::Metrics;
+use crate::tasks::Essential;
+use crds::name::{ChannelName, Topic};
+use crds::policy::{Access, History, IngestSet, Limits, Policy, RedisServer, Timing};
+use crds::secret::Secret;
+use parking_lot::Mutex;
+use prometheus::Registry;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Longer than anything here takes.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+static LAST: AtomicU64 = AtomicU64::new(1);
+
+/// Killed on drop.
+pub struct Server {
+    child: Mutex<Option<Child>>,
+    folder: PathBuf,
+    pub port: u16,
+}
+
+impl Server {
+    /// Starts one in a folder of its own on a free port.
+    pub async fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let number = LAST.fetch_add(1, Ordering::Relaxed);
+        let folder =
+            std::env::temp_dir().join(format!("siar-redis-{}-{number}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let server = Self {
+            child: Mutex::default(),
+            folder,
+            port,
+        };
+        server.run().await;
+        server
+    }
+
+    /// Runs it, again after [`Self::kill`], and waits until it answers.
+    pub async fn run(&self) {
+        let child = Command::new("redis-server")
+            .args(["--port", &self.port.to_string(), "--bind", "127.0.0.1"])
+            .args(["--save", "", "--dir", &self.folder.to_string_lossy()])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server must be installed: apt-get install redis-server");
+        *self.child.lock() = Some(child);
+        tokio::time::timeout(DEADLINE, async {
+            while self.try_ask(&["PING"]).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .expect("the server answers");
+    }
+
+    /// Ends it at once, as `kill -9` does.
+    pub fn kill(&self) {
+        if let Some(mut child) = self.child.lock().take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.lock();
+        let pid = child.as_ref().unwrap().id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.unwrap().success(), "kill -{name} {pid}");
+    }
+
+    async fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let url = format!("redis://127.0.0.1:{}", self.port);
+        let client = redis::Client::open(url)?;
+        let mut connection = client.get_multiplexed_async_connection().await?;
+        let mut command = redis::cmd(words[0]);
+        for word in &words[1..] {
+            command.arg(word);
+        }
+        command.query_async(&mut connection).await
+    }
+
+    /// One command by a client of the test's own.
+    pub async fn ask(&self, words: &[&str]) -> redis::Value {
+        self.try_ask(words).await.unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+        drop(std::fs::remove_dir_all(&self.folder));
+    }
+}
+
+/// A keeper with what it needs and what it said.
+pub struct Gateway {
+    pub broker: Arc<Redis>,
+    pub arrivals: tokio::sync::Mutex<mpsc::Receiver<Arrival>>,
+    pub metrics: Arc<Metrics>,
+    pub password: Arc<Mutex<Option<String>>>,
+    /// Tells when an essential task ended.
+    pub ended: mpsc::Receiver<&'static str>,
+}
+
+impl Gateway {
+    /// A keeper on `server`.
+    pub fn new(server: &Server) -> Self {
+        Self::named(
+            server,
+            &format!("g{}", LAST.fetch_add(1, Ordering::Relaxed)),
+        )
+    }
+
+    /// The same with a name.
+    pub fn named(server: &Server, id: &str) -> Self {
+        let url = format!("redis://127.0.0.1:{}", server.port);
+        let password = Arc::<Mutex<Option<String>>>::default();
+        let asked = password.clone();
+        let source = move || RedisServer {
+            url: url.clone(),
+            username: None,
+            password: asked.lock().clone().map(Secret::new),
+            ca: None,
+            client: None,
+        };
+        let (sender, arrivals) = mpsc::channel(10_000);
+        let metrics = Metrics::new(&Registry::new(), "test").unwrap();
+        let (essential, ended) = Essential::new();
+        let settings = Settings {
+            source: Arc::new(source),
+            key_prefix: "siar".into(),
+            gateway: "default".into(),
+            id: id.into(),
+            seed: LAST
+                .fetch_add(1, Ordering::Relaxed)
+                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        };
+        let sink = Arc::new(move |arrival| sender.try_send(arrival).unwrap());
+        let broker = Redis::new(settings, metrics.clone(), sink, &essential);
+        Self {
+            broker,
+            arrivals: tokio::sync::Mutex::new(arrivals),
+            metrics,
+            password,
+            ended,
+        }
+    }
+
+    /// What comes next.
+    pub async fn next(&self) -> Arrival {
+        tokio::time::timeout(DEADLINE, async { self.arrivals.lock().await.recv().await })
+            .await
+            .expect("an arrival in time")
+            .expect("the keeper lives")
+    }
+
+    /// The next frame: its position and data.
+    #[track_caller]
+    pub fn frame(&self) -> impl Future<Output = (String, String)> {
+        async {
+            match self.next().await {
+                Arrival::Frame { frame, .. } => (
+                    frame
+                        .position()
+                        .map_or_else(String::new, |at| at.to_string()),
+                    frame.message().data().to_owned(),
+                ),
+                other => panic!("not a frame: {other:?}"),
+            }
+        }
+    }
+
+    /// A target on this gateway.
+    pub fn target(&self, policy: &Arc<Policy>, topic: &str) -> Target {
+        let name = Topic::new(topic).unwrap();
+        let address = if policy.wildcard {
+            Address::Member {
+                channel: policy.channel.clone(),
+                topic: name.clone(),
+            }
+        } else {
+            Address::Topic {
+                namespace: policy.channel.namespace().clone(),
+                topic: name.clone(),
+            }
+        };
+        Target {
+            address,
+            name,
+            policy: policy.clone(),
+            metrics: self.metrics.channel(&policy.channel),
+        }
+    }
+}
+
+/// A Channel that keeps `size` messages (0: none).
+pub fn policy(name: &str, size: u32) -> Policy {
+    Policy {
+        channel: ChannelName::new("shop", name),
+        uid: String::new(),
+        generation: 1,
+        digest: "d".into(),
+        topics: Vec::new(),
+        wildcard: false,
+        redis: None,
+        prefix: "".into(),
+        ingest: IngestSet::default(),
+        history: (size > 0).then_some(History {
+            size,
+            ttl: Duration::from_secs(3600),
+        }),
+        access: Access::default(),
+        stream: Timing {
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(2),
+            max_age: None,
+        },
+        limits: Limits {
+            streams: 10,
+            message_bytes: 65536,
+            topics: 10,
+            publish_per_second: 1000,
+            streams_per_client: None,
+        },
+    }
+}
+
+/// A publication under a key of its own.
+pub fn publication(target: &Target, data: &str) -> Publication {
+    let key = format!("k{}", LAST.fetch_add(1, Ordering::Relaxed));
+    Publication {
+        target: target.clone(),
+        message: Message::new(data.to_owned()).unwrap(),
+        time: 1000,
+        key: Idempotency {
+            key,
+            content: "c0".into(),
+            ttl: Duration::from_secs(30),
+        },
+    }
+}
