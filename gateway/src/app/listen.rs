@@ -34,11 +34,11 @@ pub struct Ports {
 /// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
-    #[error("cannot listen on {addr}, as {flag} says: {source}")]
+    #[error("cannot listen on {addr}, as {flag} says: {cause}")]
     Bind {
         addr: SocketAddr,
         flag: &'static str,
-        source: io::Error,
+        cause: io::Error,
     },
     #[error(transparent)]
     Certificate(#[from] CertificateError),
@@ -81,7 +81,7 @@ impl Sockets {
 
 fn bound(listener: &TcpListener, flag: &'static str) -> Result<SocketAddr, ListenError> {
     let addr = SocketAddr::from(([0, 0, 0, 0], 0));
-    let error = |source| ListenError::Bind { addr, flag, source };
+    let error = |cause| ListenError::Bind { addr, flag, cause };
     listener.local_addr().map_err(error)
 }
 
@@ -91,7 +91,7 @@ fn shared(
     count: usize,
     flag: &'static str,
 ) -> Result<Vec<TcpListener>, ListenError> {
-    let error = |source| ListenError::Bind { addr, flag, source };
+    let error = |cause| ListenError::Bind { addr, flag, cause };
     if addr.port() != 0 {
         // Listeners that share a port do not notice another process that does, so this one asks first.
         drop(bind(addr, Share::No).map_err(error)?);
@@ -107,7 +107,7 @@ fn shared(
 
 /// The only listener on `addr`.
 fn single(addr: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
-    listen(addr, Share::No).map_err(|source| ListenError::Bind { addr, flag, source })
+    listen(addr, Share::No).map_err(|cause| ListenError::Bind { addr, flag, cause })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -159,10 +159,10 @@ mod tests {
         let first = shared(ANY.parse().unwrap(), 2, "--listen").unwrap();
         let error = shared(addr(&first[0]), 2, "--listen").unwrap_err();
         assert!(error.to_string().contains("--listen"), "{error}");
-        let ListenError::Bind { source, .. } = error else {
+        let ListenError::Bind { cause, .. } = error else {
             panic!("{error}");
         };
-        assert_eq!(source.kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(cause.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -23,8 +23,8 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// Why the two files are no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    #[error("{path}: cannot be read; check --tls-dir: {source}")]
-    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: cannot be read; check --tls-dir: {cause}")]
+    Read { path: PathBuf, cause: io::Error },
     #[error("{path}: is larger than 1 MiB; put only the chain or the key into it")]
     TooLarge { path: PathBuf },
     #[error("tls.crt holds no usable PEM certificate; put the whole chain into it: {0}")]
@@ -116,7 +116,7 @@ fn read_bounded(path: PathBuf) -> Result<Vec<u8>, CertificateError> {
     match bytes {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(CertificateError::TooLarge { path }),
-        Err(source) => Err(CertificateError::Read { path, source }),
+        Err(cause) => Err(CertificateError::Read { path, cause }),
     }
 }
 
