@@ -26,6 +26,10 @@ pub const DEFAULT_GATEWAY: &str = "default";
 
 /// What the Channel is to be. Every field may be left out; `spec: {}` is a Channel with one topic,
 /// its own name, that nobody may use yet.
+#[expect(
+    clippy::duplicated_attributes,
+    reason = "every printed column has a type_"
+)]
 #[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[kube(
     group = "siar.dev",
@@ -37,44 +41,44 @@ pub const DEFAULT_GATEWAY: &str = "default";
     category = "siar",
     derive = "PartialEq",
     selectable = ".spec.gateway",
-    doc = "A Channel declares topics that browsers listen to with EventSource and that apps publish to: who may do either, what is kept for those who come back, and how much of it a gateway bears.",
-    printcolumn(
-        name = "Ready",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether the Channel is served as it was written."
-    ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        priority = 1,
-        description = "Why it is ready or not."
-    ),
-    printcolumn(
-        name = "Gateway",
-        type_ = "string",
-        json_path = ".spec.gateway",
-        description = "The fleet that serves it."
-    ),
-    printcolumn(
-        name = "Streams",
-        type_ = "integer",
-        json_path = ".status.streams",
-        description = "Streams open now, over all gateway pods."
-    ),
-    printcolumn(
-        name = "Programmed",
-        type_ = "string",
-        json_path = ".status.programmed",
-        description = "Gateway pods that serve this very form, of those that are ready."
-    ),
-    printcolumn(
-        name = "Age",
-        type_ = "date",
-        json_path = ".metadata.creationTimestamp"
-    )
+    doc = "A Channel declares topics that browsers listen to with EventSource and that apps publish to: who may do either, what is kept for those who come back, and how much of it a gateway bears."
 )]
+#[kube(printcolumn(
+    name = "Ready",
+    type_ = "string",
+    json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+    description = "Whether the Channel is served as it was written."
+))]
+#[kube(printcolumn(
+    name = "Reason",
+    type_ = "string",
+    json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+    priority = 1,
+    description = "Why it is ready or not."
+))]
+#[kube(printcolumn(
+    name = "Gateway",
+    type_ = "string",
+    json_path = ".spec.gateway",
+    description = "The fleet that serves it."
+))]
+#[kube(printcolumn(
+    name = "Streams",
+    type_ = "integer",
+    json_path = ".status.streams",
+    description = "Streams open now, over all gateway pods."
+))]
+#[kube(printcolumn(
+    name = "Programmed",
+    type_ = "string",
+    json_path = ".status.programmed",
+    description = "Gateway pods that serve this very form, of those that are ready."
+))]
+#[kube(printcolumn(
+    name = "Age",
+    type_ = "date",
+    json_path = ".metadata.creationTimestamp"
+))]
 #[cfg_attr(test, kube(cel))]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelSpec {

@@ -257,3 +257,6 @@ impl Policy {
             .any(|pattern| pattern.matches(topic.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! One thing or several: most streams listen to one topic, and should not pay for a list.
 //!
-//! Owns: nothing else. Pure. Used by: `access` and `limits`, for what every open stream keeps.
+//! Owns: nothing else. Pure. Used by: `access`, `limits` and `worker`, for what every open
+//! stream keeps.
 
 /// One without an allocation, or any number.
 #[derive(Clone, Debug)]
@@ -15,6 +16,14 @@ impl<T> Few<T> {
     pub fn all(&self) -> &[T] {
         match self {
             Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
+
+    /// All of them, in order, to change.
+    pub fn all_mut(&mut self) -> &mut [T] {
+        match self {
+            Self::One(one) => std::slice::from_mut(one),
             Self::Many(many) => many,
         }
     }

@@ -77,7 +77,10 @@ fn a_channel_stays_with_its_gateway() {
     assert!(new.validate_cel_update(&old).is_ok());
     new.spec.gateway = "other".to_owned();
     let error = format!("{:?}", new.validate_cel_update(&old).unwrap_err());
-    assert!(error.contains("a Channel stays with its gateway"), "{error}");
+    assert!(
+        error.contains("a Channel stays with its gateway"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn check(node: &Node, schema: &Value, path: &str) -> Result<(), ManifestError> {
         ("string", _) => Err(wrong(node, path, "text")),
         ("integer", NodeKind::Number(number)) => {
             let fits = number.as_i64().is_some_and(|n| i32::try_from(n).is_ok());
-            let expected = "a whole number below 2147483648";
+            let expected = "a whole number below 2147483648, without fraction or leading zeros";
             fits.then_some(())
                 .ok_or_else(|| wrong(node, path, expected))
         }

@@ -60,11 +60,12 @@ pub fn read(text: &str) -> Result<Vec<Node>, ManifestError> {
     })
 }
 
-/// What the parser says, without the place that it adds at the end.
+/// What the parser says, without the place that it adds at the end and its advice to programmers.
 fn problem(error: &serde_saphyr::Error) -> String {
     let text = error.without_snippet().to_string();
     let text = text.lines().next().unwrap_or_default();
     let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+    let text = text.split_once(", set ").map_or(text, |(text, _)| text);
     format!("this is not YAML as it should be: {text}; mend it.")
 }
 

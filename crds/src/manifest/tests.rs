@@ -130,8 +130,12 @@ fn wrong_types_and_missing_fields_say_what_to_write() {
 #[test]
 fn broken_yaml_is_one_error_with_its_line() {
     check("kind: Channel\nspec: [\n", 2, "unclosed bracket");
-    check("kind: Channel\nkind: Secret\n", 2, "kind");
-    check(&channel("  limits: {streams: 010}\n"), 5, "");
+    check(
+        "kind: Channel\nkind: Secret\n",
+        2,
+        "duplicate mapping key: kind; mend it.",
+    );
+    check(&channel("  limits: {streams: 010}\n"), 5, "leading zeros");
     check(&"[".repeat(10_000), 1, "not YAML");
     check(&" ".repeat(MANIFEST_BYTES + 1), 1, "divide it");
 }

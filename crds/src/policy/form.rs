@@ -20,10 +20,14 @@ pub const FORM_BYTES: usize = 64 * 1024;
 pub struct Form {
     pub namespace: String,
     pub name: String,
+    /// `metadata.uid`; empty for a manifest from a file.
     pub uid: String,
+    /// The generation of `spec`; 0 for a manifest from a file.
     pub generation: i64,
+    /// SHA-256 (hex) of name, spec and what Secrets gave; not of uid and generation.
     pub digest: String,
     pub spec: ChannelSpec,
+    /// What Secrets gave when the form was compiled.
     pub resolved: Resolved,
 }
 

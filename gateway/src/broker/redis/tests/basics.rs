@@ -1,11 +1,28 @@
 //! Publishing, hearing and reading.
 
-use super::server::{Gateway, Server, policy, publication};
+use super::server::{Gateway, Server, keeper, policy, publication};
 use crate::address::Address;
+use crate::broker::contract::{self, Keeper, Recorder};
 use crate::broker::{Broker, PublishError, Since};
 use crate::close::GapReason;
+use crate::metrics::Metrics;
 use crate::position::Position;
+use crate::tasks::Essential;
+use prometheus::Registry;
 use std::sync::Arc;
+
+#[tokio::test]
+async fn redis_keeps_the_contract() {
+    let server = Server::start().await;
+    let (recorder, (essential, _ended)) = (Recorder::default(), Essential::new());
+    let metrics = Metrics::new(&Registry::new(), "test").unwrap();
+    let sink = recorder.sink();
+    contract::all(&Keeper {
+        broker: keeper(&server, "g", &Arc::default(), &metrics, sink, &essential),
+        arrivals: recorder,
+    })
+    .await;
+}
 
 async fn publish(gateway: &Gateway, target: &crate::broker::Target, data: &str) -> Position {
     let published = gateway.broker.publish(publication(target, data)).await;

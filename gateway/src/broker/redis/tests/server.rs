@@ -1,13 +1,14 @@
 //! A Redis server of a test's own, and a keeper on it.
 
 use crate::address::Address;
+use crate::broker::contract;
 use crate::broker::redis::{Redis, Settings};
-use crate::broker::{Arrival, Idempotency, Publication, Target};
+use crate::broker::{Arrival, Idempotency, Publication, Sink, Target};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
-use crds::name::{ChannelName, Topic};
-use crds::policy::{Access, History, IngestSet, Limits, Policy, RedisServer, Timing};
+use crds::name::Topic;
+use crds::policy::{Policy, RedisServer};
 use crds::secret::Secret;
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -132,30 +133,12 @@ impl Gateway {
 
     /// The same with a name.
     pub fn named(server: &Server, id: &str) -> Self {
-        let url = format!("redis://127.0.0.1:{}", server.port);
-        let password = Arc::<Mutex<Option<String>>>::default();
-        let asked = password.clone();
-        let source = move || RedisServer {
-            url: url.clone(),
-            username: None,
-            password: asked.lock().clone().map(Secret::new),
-            ca: None,
-            client: None,
-        };
         let (sender, arrivals) = mpsc::channel(10_000);
-        let metrics = Metrics::new(&Registry::new(), "test").unwrap();
-        let (essential, ended) = Essential::new();
-        let settings = Settings {
-            source: Arc::new(source),
-            key_prefix: "siar".into(),
-            gateway: "default".into(),
-            id: id.into(),
-            seed: LAST
-                .fetch_add(1, Ordering::Relaxed)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        };
         let sink = Arc::new(move |arrival| sender.try_send(arrival).unwrap());
-        let broker = Redis::new(settings, metrics.clone(), sink, &essential);
+        let metrics = Metrics::new(&Registry::new(), "test").unwrap();
+        let password = Arc::default();
+        let (essential, ended) = Essential::new();
+        let broker = keeper(server, id, &password, &metrics, sink, &essential);
         Self {
             broker,
             arrivals: tokio::sync::Mutex::new(arrivals),
@@ -212,36 +195,39 @@ impl Gateway {
     }
 }
 
+/// A keeper on `server`.
+pub fn keeper(
+    server: &Server,
+    id: &str,
+    password: &Arc<Mutex<Option<String>>>,
+    metrics: &Arc<Metrics>,
+    sink: Sink,
+    essential: &Essential,
+) -> Arc<Redis> {
+    let url = format!("redis://127.0.0.1:{}", server.port);
+    let password = password.clone();
+    let source = move || RedisServer {
+        url: url.clone(),
+        username: None,
+        password: password.lock().clone().map(Secret::new),
+        ca: None,
+        client: None,
+    };
+    let settings = Settings {
+        source: Arc::new(source),
+        key_prefix: "siar".into(),
+        gateway: "default".into(),
+        id: id.into(),
+        seed: LAST
+            .fetch_add(1, Ordering::Relaxed)
+            .wrapping_mul(0x9e37_79b9_7f4a_7c15),
+    };
+    Redis::new(settings, metrics.clone(), sink, essential)
+}
+
 /// A Channel that keeps `size` messages (0: none).
 pub fn policy(name: &str, size: u32) -> Policy {
-    Policy {
-        channel: ChannelName::new("shop", name),
-        uid: String::new(),
-        generation: 1,
-        digest: "d".into(),
-        topics: Vec::new(),
-        wildcard: false,
-        redis: None,
-        prefix: "".into(),
-        ingest: IngestSet::default(),
-        history: (size > 0).then_some(History {
-            size,
-            ttl: Duration::from_secs(3600),
-        }),
-        access: Access::default(),
-        stream: Timing {
-            heartbeat: Duration::from_secs(15),
-            retry: Duration::from_secs(2),
-            max_age: None,
-        },
-        limits: Limits {
-            streams: 10,
-            message_bytes: 65536,
-            topics: 10,
-            publish_per_second: 1000,
-            streams_per_client: None,
-        },
-    }
+    contract::policy(name, size, false)
 }
 
 /// A publication under a key of its own.
