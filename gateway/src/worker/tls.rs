@@ -137,3 +137,41 @@ fn config(files: &Files) -> Result<ServerConfig, CertificateError> {
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[track_caller]
+    fn check(chain: Option<&str>, key: Option<&str>, said: &str) {
+        let size = chain.map_or(0, str::len) + 31 * key.map_or(0, str::len);
+        let name = format!("siar-tls-{}-{size}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        for (name, text) in [("tls.crt", chain), ("tls.key", key)] {
+            if let Some(text) = text {
+                fs::write(dir.join(name), text).unwrap();
+            }
+        }
+        let Err(error) = load(&dir) else {
+            panic!("it was loaded");
+        };
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(error.to_string().contains(said), "{error} lacks {said}");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_named_with_its_file() {
+        let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check(None, Some(""), "tls.crt");
+        check(Some(block), None, "tls.key");
+        check(Some("no pem"), Some(""), "tls.crt holds no usable PEM");
+        check(Some(block), Some("no pem"), "tls.key holds no usable PEM");
+        check(
+            Some(&"x".repeat(1024 * 1024 + 1)),
+            Some(""),
+            "larger than 1 MiB",
+        );
+    }
+}
