@@ -6,7 +6,7 @@
 use crate::args::{RedisSettings, Settings};
 use crate::broker::Broker;
 use crate::broker::memory::Memory;
-use crate::broker::redis::{self, Redis};
+use crate::broker::redis::{Redis, Settings as Keeper, Source};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
@@ -41,8 +41,8 @@ pub fn make(
     let (gateway, key_prefix) = (settings.gateway.clone(), settings.redis_key_prefix.clone());
     let id = format!("{:016x}", random());
     let (metrics, essential) = (metrics.clone(), essential.clone());
-    let connect = Arc::new(move |source: redis::Source, sink| {
-        let settings = redis::Settings {
+    let connect = Arc::new(move |source: Source, sink| {
+        let settings = Keeper {
             source,
             key_prefix: key_prefix.clone(),
             gateway: gateway.clone(),
