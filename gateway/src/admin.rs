@@ -108,3 +108,69 @@ async fn readyz(Given(state): Given<State>) -> (StatusCode, String) {
 async fn status(Given(state): Given<State>) -> Json<Report> {
     Json((state.report)())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use crds::report::BrokerKind;
+    use std::collections::BTreeMap;
+
+    fn state() -> State {
+        let report = || Report {
+            formats: vec![1],
+            revision: "ab".to_owned(),
+            broker: BrokerKind::Memory,
+            draining: false,
+            streams: 0,
+            channels: BTreeMap::new(),
+        };
+        State {
+            registry: Registry::new(),
+            readiness: Readiness::new(),
+            report: Arc::new(report),
+        }
+    }
+
+    async fn ask(state: &State, path: &str) -> (u16, String) {
+        let request = http::Request::get(path).body(Body::empty()).unwrap();
+        let answer = router(state.clone()).oneshot(request).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = to_bytes(answer.into_body(), 64 * 1024).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn readiness_says_what_is_missing_and_liveness_does_not_care() {
+        let state = state();
+        let guard = state.readiness.wait_for("no configuration yet");
+        let not_ready = "not ready: no configuration yet\n".to_owned();
+        assert_eq!(ask(&state, "/readyz").await, (503, not_ready));
+        assert_eq!(ask(&state, "/livez").await.0, 200);
+        drop(guard);
+        assert_eq!(ask(&state, "/readyz").await, (200, "ok\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn status_and_metrics_are_as_they_are_now() {
+        let state = state();
+        let (status, body) = ask(&state, "/status").await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            serde_json::from_str::<Report>(&body).unwrap(),
+            (state.report)()
+        );
+        crate::metrics::Metrics::new(&state.registry, "edge").unwrap();
+        let (status, body) = ask(&state, "/metrics").await;
+        assert_eq!(status, 200);
+        assert!(
+            body.contains(r#"siar_draining{gateway="edge"} 0"#),
+            "{body}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_there() {
+        assert_eq!(ask(&state(), "/stream").await.0, 404);
+    }
+}

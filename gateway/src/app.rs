@@ -1,4 +1,242 @@
-//! wires
+//! Wires everything, and lets it run.
+//!
+//! Owns: the order of the start, and which part gets which other. Never: decides anything about streams
+//! or requests. Used by: `main`, and by nobody else.
+
+mod announce;
+mod brokers;
 pub mod check;
 pub mod drain;
-pub mod listen;
+mod listen;
+mod report;
+
+use crate::admin;
+use crate::args::Settings;
+use crate::clock;
+use crate::config::{Config, files::Files};
+use crate::limits::{self, Limits};
+use crate::metrics::Metrics;
+use crate::readiness::{Phase, Readiness};
+use crate::tasks::{Control, Essential, background};
+use crate::topics::{Mailbox, Topics};
+use crate::worker::{Equipment, Worker};
+use announce::Addresses;
+use anyhow::Context;
+use crds::fleet::Fleet;
+use crds::report::BrokerKind;
+use crds::snapshot::Snapshot;
+use drain::{Drain, End, Signals};
+use listen::{Ports, Sockets};
+use prometheus::Registry;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, watch};
+
+/// How often the series of deleted Channels are dropped whose last streams are gone.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
+/// What there is one of in the process.
+struct Parts {
+    settings: Settings,
+    registry: Registry,
+    metrics: Arc<Metrics>,
+    config: Config,
+    topics: Arc<Topics>,
+    limits: Arc<Limits>,
+    readiness: Readiness,
+    phase: Arc<watch::Sender<Phase>>,
+    essential: Essential,
+}
+
+/// Starts the gateway and returns when it has ended. The calling thread becomes the control runtime.
+pub fn run(settings: Settings) -> anyhow::Result<End> {
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("make the control runtime")?;
+    runtime.block_on(async {
+        let signals = Signals::new().context("hear signals")?;
+        let (essential, ended) = Essential::new();
+        let parts = start(settings, essential)?;
+        Ok(parts.wait(signals, ended).await)
+    })
+}
+
+fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts> {
+    let sockets = Sockets::bind(&settings)?;
+    let addresses = sockets.addresses;
+    let mailboxes: Vec<Arc<Mailbox>> = (0..settings.workers).map(|_| Arc::default()).collect();
+    let parts = Parts::new(settings, essential, mailboxes.clone())?;
+    parts.start_config(addresses);
+    parts.start_admin(sockets.admin)?;
+    if let Some(watcher) = sockets.certificate {
+        parts.essential.start("certificate", watcher.run());
+    }
+    for (index, (ports, mailbox)) in sockets.workers.into_iter().zip(mailboxes).enumerate() {
+        parts
+            .start_worker(index, ports, mailbox)
+            .context("start a worker")?;
+    }
+    let Addresses { public, tls, admin } = addresses;
+    tracing::info!(
+        ?public,
+        ?tls,
+        ?admin,
+        broker = parts.topics.broker_kind(),
+        "listening"
+    );
+    Ok(parts)
+}
+
+impl Parts {
+    fn new(
+        settings: Settings,
+        essential: Essential,
+        mailboxes: Vec<Arc<Mailbox>>,
+    ) -> anyhow::Result<Self> {
+        let registry = Registry::new();
+        let metrics = Metrics::new(&registry, &settings.gateway).context("make the metrics")?;
+        let readiness = Readiness::new();
+        let (brokers, answer) = brokers::make(&settings, &metrics, &essential, random);
+        let control = Control::new(Handle::current());
+        let topics = Topics::new(control, mailboxes, metrics.clone(), brokers);
+        if let Some(answer) = answer {
+            let guard = readiness.wait_for("no answer from redis yet");
+            background(async move {
+                answer.await;
+                drop(guard);
+            });
+        }
+        Ok(Self {
+            limits: Limits::new(metrics.clone(), limits::most_connections()),
+            config: Config::new(metrics.clone()),
+            phase: Arc::new(watch::Sender::new(Phase::Serving)),
+            settings,
+            registry,
+            metrics,
+            topics,
+            readiness,
+            essential,
+        })
+    }
+
+    fn broker(&self) -> BrokerKind {
+        match self.settings.redis {
+            None => BrokerKind::Memory,
+            Some(_) => BrokerKind::Redis,
+        }
+    }
+
+    fn start_config(&self, addresses: Addresses) {
+        let fleet = Fleet {
+            gateway: self.settings.gateway.clone(),
+            default_namespace: self.settings.default_namespace.clone(),
+            broker: self.broker(),
+        };
+        let files = Files::new(self.settings.channels.clone(), fleet, self.metrics.clone());
+        let (topics, config) = (self.topics.clone(), self.config.clone());
+        let mut loaded = Some(self.readiness.wait_for("no configuration yet"));
+        let namespace = self.settings.default_namespace.clone();
+        let before = move |snapshot: &Snapshot| topics.apply(snapshot);
+        let after = move |snapshot: &Snapshot| {
+            if loaded.take().is_some() {
+                announce::show_command(addresses.public, &namespace, snapshot);
+            }
+        };
+        self.essential
+            .start("configuration", config.follow(files, before, after));
+        let sweep = sweep(
+            self.config.clone(),
+            self.metrics.clone(),
+            self.limits.clone(),
+        );
+        self.essential.start("sweep", sweep);
+        if let Some(path) = self.settings.ready_file.clone() {
+            let readiness = self.readiness.clone();
+            background(async move {
+                readiness.ready().await;
+                if let Err(error) = announce::write_ready_file(&path, &addresses) {
+                    tracing::error!(?path, ?error, "the ready file cannot be written");
+                }
+            });
+        }
+    }
+
+    fn start_admin(&self, listener: std::net::TcpListener) -> anyhow::Result<()> {
+        let (config, limits) = (self.config.clone(), self.limits.clone());
+        let (phase, broker) = (self.phase.clone(), self.broker());
+        let state = admin::State {
+            registry: self.registry.clone(),
+            readiness: self.readiness.clone(),
+            report: Arc::new(move || report::report(&config, &limits, &phase, broker)),
+        };
+        let listener =
+            tokio::net::TcpListener::from_std(listener).context("open the admin port")?;
+        self.essential.start("admin", admin::serve(listener, state));
+        Ok(())
+    }
+
+    fn start_worker(
+        &self,
+        index: usize,
+        ports: Ports,
+        mailbox: Arc<Mailbox>,
+    ) -> std::io::Result<()> {
+        let worker = Worker::new(index, self.topics.clone());
+        let router = axum::Router::new();
+        worker.start(Equipment {
+            listener: ports.public,
+            tls: ports.tls,
+            router,
+            mailbox,
+            snapshots: self.config.watch(),
+            phase: self.phase.subscribe(),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+            essential: self.essential.clone(),
+        })
+    }
+
+    /// Waits for a signal or a failure, and ends accordingly.
+    async fn wait(self, mut signals: Signals, mut ended: mpsc::Receiver<&'static str>) -> End {
+        // The receiver never runs dry: `self` holds a sender.
+        let mut failed = async move || ended.recv().await.unwrap_or("nobody");
+        tokio::select! {
+            biased;
+            task = failed() => return End::Failed(task),
+            () = signals.next() => {}
+        }
+        let drain = Drain {
+            readiness: self.readiness,
+            phase: self.phase,
+            metrics: self.metrics,
+            endpoint_delay: self.settings.endpoint_delay,
+            window: self.settings.drain,
+        };
+        let limits = self.limits;
+        let closed = drain.run(|| clock::now().steady, || limits.all_streams());
+        drain::race(failed(), signals.next(), closed).await
+    }
+}
+
+/// Drops what was counted for Channels that are gone.
+async fn sweep(config: Config, metrics: Arc<Metrics>, limits: Arc<Limits>) {
+    loop {
+        tokio::time::sleep(SWEEP_EVERY).await;
+        if let Some(snapshot) = config.current() {
+            metrics.retain_channels(|channel| {
+                snapshot.channel(channel).is_some() || limits.streams(channel) > 0
+            });
+        }
+    }
+}
+
+/// The seeds that everybody else's choices come from.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "seeds are drawn here and handed down"
+)]
+fn random() -> u64 {
+    rand::random()
+}

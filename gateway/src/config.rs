@@ -50,12 +50,18 @@ impl Config {
     }
 
     /// Puts every configuration of `source` into force, for ever. `before` sees each one first, to have
-    /// ready what the Channels need.
-    pub async fn follow(self, mut source: impl Source, mut before: impl FnMut(&Snapshot) + Send) {
+    /// ready what the Channels need, and `after` when it is in force.
+    pub async fn follow(
+        self,
+        mut source: impl Source,
+        mut before: impl FnMut(&Snapshot) + Send,
+        mut after: impl FnMut(&Snapshot) + Send,
+    ) {
         loop {
             let snapshot = source.next().await;
             before(&snapshot);
-            self.apply(snapshot);
+            self.apply(snapshot.clone());
+            after(&snapshot);
         }
     }
 
@@ -110,9 +116,11 @@ mod tests {
         assert!(config.current().is_none());
         let mut seen = Vec::new();
         let source = Listed([revision("a"), revision("b")].into());
-        let follow = config
-            .clone()
-            .follow(source, |snapshot| seen.push(snapshot.revision.to_string()));
+        let follow = config.clone().follow(
+            source,
+            |snapshot| seen.push(snapshot.revision.to_string()),
+            |_| {},
+        );
         let mut watch = config.watch();
         let applied = watch.wait_for(|now| now.as_ref().is_some_and(|now| *now.revision == *"b"));
         tokio::select! {

@@ -1,4 +1,9 @@
 //! The gateway of Siar.
+//!
+//! The flow of a stream: `http` parses a request, `access` decides it, `worker` takes its socket over, and
+//! from then on whatever `topics` hears goes through rings to the socket. A publication goes through `http`
+//! and `access`, too, then to a keeper (`broker`), and comes back by the road of all others. `config` puts
+//! Channels into force, and every live stream is decided again. `app` wires all of it.
 
 pub mod access;
 pub mod address;

@@ -7,9 +7,10 @@ use crds::policy::{Policy, Rule};
 use crds::snapshot::Snapshot;
 use serde::Serialize;
 use std::fs;
-use std::io;
+use std::io::{self, IsTerminal, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// The addresses really bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -33,10 +34,20 @@ fn beside(path: &Path) -> PathBuf {
     name.into()
 }
 
-/// A command to try: listens to the first topic that everybody may listen to.
-#[must_use]
-pub fn try_it(public: SocketAddr, default_namespace: &str, snapshot: &Snapshot) -> Option<String> {
-    let open = |policy: &&std::sync::Arc<Policy>| {
+/// On a terminal, shows a command to try.
+pub fn show_command(public: SocketAddr, default_namespace: &str, snapshot: &Snapshot) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal()
+        && let Some(command) = command(public, default_namespace, snapshot)
+    {
+        // A terminal that is gone needs no advice.
+        drop(writeln!(terminal, "\n  try: {command}\n"));
+    }
+}
+
+/// Listens to the first topic that everybody may listen to.
+fn command(public: SocketAddr, default_namespace: &str, snapshot: &Snapshot) -> Option<String> {
+    let open = |policy: &&Arc<Policy>| {
         policy.access.subscribe.contains(&Rule::Anonymous) && literal(policy).is_some()
     };
     let policy = snapshot.policies().iter().find(open)?;

@@ -2,6 +2,10 @@
 //!
 //! Owns: binding, and the options that accepted sockets inherit. Never: accepts. Used by: `app`.
 
+use super::announce::Addresses;
+use crate::args::Settings;
+use crate::worker::accept::TlsMaterial;
+use crate::worker::tls::{self, CertificateError, Watcher};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -11,23 +15,83 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// Connections that wait to be accepted, for each worker; the kernel's own bound is below it as a rule.
 const BACKLOG: i32 = 4096;
 
-/// Why an address cannot be listened on.
+/// Everything that listens, bound before anything else starts so that a wrong address fails at once.
+pub struct Sockets {
+    pub addresses: Addresses,
+    /// One for each worker.
+    pub workers: Vec<Ports>,
+    pub admin: TcpListener,
+    /// Keeps the certificate of the TLS port new.
+    pub certificate: Option<Watcher>,
+}
+
+/// What one worker listens on.
+pub struct Ports {
+    pub public: TcpListener,
+    pub tls: Option<(TcpListener, TlsMaterial)>,
+}
+
+/// Why the gateway cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {addr} for {flag}: {source}")]
-pub struct ListenError {
-    pub addr: SocketAddr,
-    /// The flag that named it.
-    pub flag: &'static str,
-    pub source: io::Error,
+pub enum ListenError {
+    #[error("cannot listen on {addr}, as {flag} says: {cause}")]
+    Bind {
+        addr: SocketAddr,
+        flag: &'static str,
+        cause: io::Error,
+    },
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+}
+
+impl Sockets {
+    /// Binds what `settings` names, in the order public, TLS, admin.
+    pub fn bind(settings: &Settings) -> Result<Self, ListenError> {
+        let public = shared(settings.listen, settings.workers, "--listen")?;
+        let mut certificate = None;
+        let mut tls = Vec::new();
+        if let Some(wanted) = &settings.tls {
+            let (material, watcher) = tls::load(&wanted.dir)?;
+            certificate = Some(watcher);
+            let listeners = shared(wanted.listen, settings.workers, "--listen-tls")?;
+            tls.extend(listeners.into_iter().map(|one| (one, material.clone())));
+        }
+        let admin = single(settings.admin, "--admin")?;
+        let addresses = Addresses {
+            public: bound(&public[0], "--listen")?,
+            tls: match tls.first() {
+                None => None,
+                Some((listener, _)) => Some(bound(listener, "--listen-tls")?),
+            },
+            admin: bound(&admin, "--admin")?,
+        };
+        let mut tls = tls.into_iter();
+        let workers = public.into_iter().map(|public| Ports {
+            public,
+            tls: tls.next(),
+        });
+        Ok(Self {
+            addresses,
+            workers: workers.collect(),
+            admin,
+            certificate,
+        })
+    }
+}
+
+fn bound(listener: &TcpListener, flag: &'static str) -> Result<SocketAddr, ListenError> {
+    let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+    let error = |cause| ListenError::Bind { addr, flag, cause };
+    listener.local_addr().map_err(error)
 }
 
 /// One listener for each of `count` workers on the same address. With port 0 the kernel picks one.
-pub fn shared(
+fn shared(
     addr: SocketAddr,
     count: usize,
     flag: &'static str,
 ) -> Result<Vec<TcpListener>, ListenError> {
-    let error = |source| ListenError { addr, flag, source };
+    let error = |cause| ListenError::Bind { addr, flag, cause };
     if addr.port() != 0 {
         // Listeners that share a port do not notice another process that does, so this one asks first.
         drop(bind(addr, Share::No).map_err(error)?);
@@ -42,8 +106,8 @@ pub fn shared(
 }
 
 /// The only listener on `addr`.
-pub fn single(addr: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
-    listen(addr, Share::No).map_err(|source| ListenError { addr, flag, source })
+fn single(addr: SocketAddr, flag: &'static str) -> Result<TcpListener, ListenError> {
+    listen(addr, Share::No).map_err(|cause| ListenError::Bind { addr, flag, cause })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -94,8 +158,11 @@ mod tests {
     fn a_second_gateway_is_told_that_the_address_is_in_use() {
         let first = shared(ANY.parse().unwrap(), 2, "--listen").unwrap();
         let error = shared(addr(&first[0]), 2, "--listen").unwrap_err();
-        assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
-        assert!(error.to_string().contains("--listen"));
+        assert!(error.to_string().contains("--listen"), "{error}");
+        let ListenError::Bind { cause, .. } = error else {
+            panic!("{error}");
+        };
+        assert_eq!(cause.kind(), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -23,8 +23,8 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// Why the two files are no certificate.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    #[error("{path}: cannot be read; check --tls-dir: {source}")]
-    Read { path: PathBuf, source: io::Error },
+    #[error("{path}: cannot be read; check --tls-dir: {cause}")]
+    Read { path: PathBuf, cause: io::Error },
     #[error("{path}: is larger than 1 MiB; put only the chain or the key into it")]
     TooLarge { path: PathBuf },
     #[error("tls.crt holds no usable PEM certificate; put the whole chain into it: {0}")]
@@ -116,7 +116,7 @@ fn read_bounded(path: PathBuf) -> Result<Vec<u8>, CertificateError> {
     match bytes {
         Ok(Some(bytes)) => Ok(bytes),
         Ok(None) => Err(CertificateError::TooLarge { path }),
-        Err(source) => Err(CertificateError::Read { path, source }),
+        Err(cause) => Err(CertificateError::Read { path, cause }),
     }
 }
 
@@ -136,4 +136,42 @@ fn config(files: &Files) -> Result<ServerConfig, CertificateError> {
         .map_err(CertificateError::Pair)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[track_caller]
+    fn check(chain: Option<&str>, key: Option<&str>, said: &str) {
+        let size = chain.map_or(0, str::len) + 31 * key.map_or(0, str::len);
+        let name = format!("siar-tls-{}-{size}", std::process::id());
+        let dir = std::env::temp_dir().join(name);
+        fs::create_dir_all(&dir).unwrap();
+        for (name, text) in [("tls.crt", chain), ("tls.key", key)] {
+            if let Some(text) = text {
+                fs::write(dir.join(name), text).unwrap();
+            }
+        }
+        let Err(error) = load(&dir) else {
+            panic!("it was loaded");
+        };
+        fs::remove_dir_all(&dir).unwrap();
+        assert!(error.to_string().contains(said), "{error} lacks {said}");
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_named_with_its_file() {
+        let block = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        check(None, Some(""), "tls.crt");
+        check(Some(block), None, "tls.key");
+        check(Some("no pem"), Some(""), "tls.crt holds no usable PEM");
+        check(Some(block), Some("no pem"), "tls.key holds no usable PEM");
+        check(
+            Some(&"x".repeat(1024 * 1024 + 1)),
+            Some(""),
+            "larger than 1 MiB",
+        );
+    }
 }

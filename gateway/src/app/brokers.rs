@@ -1,0 +1,142 @@
+//! The keepers of messages: memory, the gateway's own Redis, those of Channels.
+//!
+//! Owns: how each is made, and reading the files of `--redis-secret-dir` anew for each connection, so that a
+//! password can be changed without a restart. Never: logs what is in them. Used by: `app`.
+
+use crate::args::{RedisSettings, Settings};
+use crate::broker::Broker;
+use crate::broker::memory::Memory;
+use crate::broker::redis::{Redis, Settings as Keeper, Source};
+use crate::clock;
+use crate::metrics::Metrics;
+use crate::tasks::Essential;
+use crate::topics::Brokers;
+use crds::policy::RedisServer;
+use crds::secret::Secret;
+use std::fs::File;
+use std::future::Future;
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// The most bytes of one file; a chain of ten large certificates has about 20 KiB.
+const MOST_BYTES: u64 = 256 * 1024;
+
+/// So long the gateway is not ready while its own Redis has not answered; afterwards it is, since no
+/// ready pod at all would turn every visitor away for good.
+const FIRST_ANSWER: Duration = Duration::from_secs(30);
+/// How often it is asked whether Redis has answered.
+const ASK_EVERY: Duration = Duration::from_millis(50);
+
+/// How keepers are made, and what to wait for before the gateway is ready: with a Redis of its own, that
+/// this one has answered. `random` gives seeds.
+pub fn make(
+    settings: &Settings,
+    metrics: &Arc<Metrics>,
+    essential: &Essential,
+    random: fn() -> u64,
+) -> (Brokers, Option<impl Future<Output = ()> + Send + use<>>) {
+    let (gateway, key_prefix) = (settings.gateway.clone(), settings.redis_key_prefix.clone());
+    let id = format!("{:016x}", random());
+    let (metrics, essential) = (metrics.clone(), essential.clone());
+    let connect = Arc::new(move |source: Source, sink| {
+        let settings = Keeper {
+            source,
+            key_prefix: key_prefix.clone(),
+            gateway: gateway.clone(),
+            id: id.clone(),
+            seed: random(),
+        };
+        Redis::new(settings, metrics.clone(), sink, &essential)
+    });
+    let own_redis = Arc::new(OnceLock::new());
+    let own: Box<dyn FnOnce(_) -> Arc<dyn Broker> + Send> = match settings.redis.clone() {
+        None => Box::new(move |sink| Arc::new(Memory::new(sink, random(), Box::new(clock::now)))),
+        Some(own) => {
+            let (connect, made) = (connect.clone(), own_redis.clone());
+            Box::new(move |sink| {
+                let redis = connect(Arc::new(move || server(&own)), sink);
+                made.get_or_init(|| redis.clone());
+                redis
+            })
+        }
+    };
+    let named = Box::new(move |server: &Arc<RedisServer>, sink| {
+        let server = server.clone();
+        let redis = connect(Arc::new(move || RedisServer::clone(&server)), sink);
+        redis as Arc<dyn Broker>
+    });
+    let answer = settings.redis.as_ref().map(|_| first_answer(own_redis));
+    (Brokers { own, named }, answer)
+}
+
+async fn first_answer(redis: Arc<OnceLock<Arc<Redis>>>) {
+    let answer = async {
+        while !redis.get().is_some_and(|redis| redis.up()) {
+            sleep(ASK_EVERY).await;
+        }
+    };
+    if timeout(FIRST_ANSWER, answer).await.is_err() {
+        tracing::error!("redis has not answered for 30 s; serving without it");
+    }
+}
+
+/// The server with what its folder holds at this moment. A file that is not there was not needed; one that
+/// cannot be read is told in the log and left out.
+fn server(settings: &RedisSettings) -> RedisServer {
+    let file = |name| read(&settings.secret_dir.as_ref()?.join(name));
+    let line = |name| {
+        let text = String::from_utf8(file(name)?).ok()?;
+        // Editors and `echo` end a file with a line ending that is no part of the password.
+        Some(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    RedisServer {
+        url: settings.url.clone(),
+        username: line("username").filter(|name| !name.is_empty()),
+        password: line("password").map(Secret::new),
+        ca: file("ca.crt"),
+        client: file("tls.crt").zip(file("tls.key").map(Secret::new)),
+    }
+}
+
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
+    match read {
+        Ok(_) if bytes.len() as u64 <= MOST_BYTES => Some(bytes),
+        Ok(_) => {
+            tracing::warn!(?path, "file of the redis secret is larger than 256 KiB");
+            None
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => None,
+        Err(error) => {
+            tracing::warn!(?path, error = error.to_string(), "file of the redis secret");
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn credentials_are_read_anew_and_without_line_ending() {
+        let dir = std::env::temp_dir().join(format!("siar-redis-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let settings = RedisSettings {
+            url: "redis://localhost".to_owned(),
+            secret_dir: Some(dir.clone()),
+        };
+        assert_eq!(server(&settings).password, None);
+        fs::write(dir.join("password"), "hunter2\n").unwrap();
+        fs::write(dir.join("tls.crt"), "without a key").unwrap();
+        let read = server(&settings);
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!(read.password, Some(Secret::new("hunter2".to_owned())));
+        assert_eq!((read.username, read.ca, read.client), (None, None, None));
+    }
+}
