@@ -1,0 +1,3 @@
+//! The public port.
+mod query;
+mod request;
