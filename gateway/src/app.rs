@@ -14,6 +14,7 @@ use crate::admin;
 use crate::args::Settings;
 use crate::clock;
 use crate::config::{Config, files::Files};
+use crate::http::{self, chance::Chance};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
 use crate::readiness::{Phase, Readiness};
@@ -28,6 +29,7 @@ use crds::snapshot::Snapshot;
 use drain::{Drain, End, Signals};
 use listen::{Ports, Sockets};
 use prometheus::Registry;
+use rand::distr::{Distribution, StandardUniform};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
@@ -184,7 +186,20 @@ impl Parts {
         mailbox: Arc<Mailbox>,
     ) -> std::io::Result<()> {
         let worker = Worker::new(index, self.topics.clone());
-        let router = axum::Router::new();
+        let router = http::router(http::State {
+            snapshots: self.config.watch(),
+            phase: self.phase.subscribe(),
+            topics: self.topics.clone(),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+            door: worker.door(),
+            chance: Chance::seeded(random()),
+            settings: http::Settings {
+                default_namespace: self.settings.default_namespace.clone(),
+                trusted_proxies: self.settings.trusted_proxies.clone(),
+                cookie: self.settings.cookie.clone(),
+            },
+        });
         worker.start(Equipment {
             listener: ports.public,
             tls: ports.tls,
@@ -237,6 +252,9 @@ async fn sweep(config: Config, metrics: Arc<Metrics>, limits: Arc<Limits>) {
     clippy::disallowed_methods,
     reason = "seeds are drawn here and handed down"
 )]
-fn random() -> u64 {
+fn random<T>() -> T
+where
+    StandardUniform: Distribution<T>,
+{
     rand::random()
 }

@@ -18,6 +18,7 @@ pub mod few;
 #[cfg(test)]
 mod fixtures;
 pub mod frame;
+pub mod http;
 pub mod limits;
 pub mod message;
 pub mod metrics;

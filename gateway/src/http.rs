@@ -1,0 +1,303 @@
+//! The public port: what is asked there, and how it is answered.
+//!
+//! Owns: the routes and what all of them share. Never: writes to streams, a worker does; decides access
+//! (`access`) or encodes messages (`frame`). Each worker has a router of its own. Used by: `app`.
+
+pub mod chance;
+mod client;
+mod cors;
+mod inspect;
+mod publish;
+mod query;
+mod refusal;
+mod request;
+mod start;
+mod stream;
+
+use crate::access::{Action, Ask, Decision, Grant, Request as Evidenced, decide};
+use crate::close::CloseReason;
+use crate::config::Watch;
+use crate::limits::Limits;
+use crate::metrics::{Denied, Metrics};
+use crate::readiness::Phase;
+use crate::topics::Topics;
+use crate::worker::opening::{Door, Peer};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State as Shared};
+use axum::response::Response;
+use axum::routing::any;
+use chance::Chance;
+use client::Visitor;
+use cors::{Lines, Site, Verdict};
+use crds::policy::Policy;
+use crds::snapshot::Snapshot;
+use http::{HeaderValue, Method, StatusCode, header, request::Parts};
+use ipnet::IpNet;
+use query::Query;
+use refusal::{Passing, Refusal};
+use request::evidence::Evidence;
+use request::{Bad, Name, preflight_names};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// When to come back while nothing is known of the Channel.
+const USUAL_RETRY: Duration = Duration::from_secs(2);
+/// When to come back to a place that is full; it needs others to leave first.
+const FULL_RETRY: [Duration; 2] = [Duration::from_secs(15), Duration::from_secs(45)];
+
+/// What the flags say about requests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The namespace of paths that name none.
+    pub default_namespace: String,
+    /// Whose `X-Forwarded-*` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The cookie that may carry a token.
+    pub cookie: String,
+}
+
+/// What the routes of one worker work with.
+pub struct State {
+    pub snapshots: Watch,
+    pub phase: watch::Receiver<Phase>,
+    pub topics: Arc<Topics>,
+    pub limits: Arc<Limits>,
+    pub metrics: Arc<Metrics>,
+    pub door: Door,
+    pub chance: Chance,
+    pub settings: Settings,
+}
+
+type Routes = Arc<State>;
+
+/// The router of one worker.
+pub fn router(state: State) -> Router {
+    for word in Refusal::WORDS {
+        state.metrics.refusals.with_label_values(&[word]);
+    }
+    Router::new()
+        .route("/stream", any(stream::route))
+        .route("/publish", any(publish::route))
+        .route("/history", any(inspect::history))
+        .route("/presence", any(inspect::presence))
+        .route("/{namespace}/stream", any(stream::route))
+        .route("/{namespace}/publish", any(publish::route))
+        .route("/{namespace}/history", any(inspect::history))
+        .route("/{namespace}/presence", any(inspect::presence))
+        .fallback(unknown)
+        .with_state(Arc::new(state))
+}
+
+async fn unknown(Shared(state): Shared<Routes>) -> Response {
+    Refusal::UnknownPath.answer(false, &state.metrics)
+}
+
+/// A request as every route sees it.
+struct Asked {
+    state: Routes,
+    namespace: String,
+    query: Query,
+    parts: Parts,
+    peer: Peer,
+    visitor: Visitor,
+    site: Site,
+    /// Lines of the answer: CORS as far as it is judged.
+    lines: Lines,
+}
+
+/// The namespace in the path, if the path has one and it is text.
+type InPath = Option<Path<String>>;
+
+impl Asked {
+    fn new(state: Routes, in_path: InPath, request: Request) -> (Self, Body) {
+        let (parts, body) = request.into_parts();
+        let peer = parts.extensions.get::<Peer>().copied().unwrap_or(Peer {
+            addr: ([0, 0, 0, 0], 0).into(),
+            tls: false,
+            full: false,
+        });
+        let visitor = client::visitor(&peer, &parts.headers, &state.settings.trusted_proxies);
+        let site = Site::of(&parts.headers, &parts.uri, visitor.https);
+        let lines = site.lines(Verdict::Same);
+        let namespace = in_path.map_or_else(
+            || state.settings.default_namespace.clone(),
+            |Path(name)| name,
+        );
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        (
+            Self {
+                state,
+                namespace,
+                query,
+                parts,
+                peer,
+                visitor,
+                site,
+                lines,
+            },
+            body,
+        )
+    }
+
+    /// The Channels in force.
+    fn snapshot(&mut self) -> Result<Arc<Snapshot>, Refusal> {
+        let snapshot = self.state.snapshots.borrow().clone();
+        snapshot.ok_or_else(|| {
+            // Whose origins are listed is not known yet, and this answer holds nothing to protect.
+            self.lines = self.site.lines(Verdict::Listed);
+            self.passing(CloseReason::Starting, USUAL_RETRY)
+        })
+    }
+
+    /// What will pass, with the time to come back.
+    fn passing(&self, reason: CloseReason, retry: Duration) -> Refusal {
+        let chance = &self.state.chance;
+        let retry = match reason {
+            CloseReason::Capacity | CloseReason::ClientLimit => {
+                chance.between(FULL_RETRY[0], FULL_RETRY[1])
+            }
+            _ => chance.scaled(retry, 100, 300),
+        };
+        Refusal::Passing(Passing { reason, retry })
+    }
+
+    /// Judges the page's origin by the Channels that are asked for.
+    fn judge_origin<'a>(
+        &mut self,
+        policies: impl IntoIterator<Item = &'a Arc<Policy>>,
+    ) -> Result<Verdict, Refusal> {
+        let mut policies = policies.into_iter().peekable();
+        let first = policies.peek().map(|policy| policy.channel.clone());
+        let verdict = self
+            .site
+            .judge_all(policies.map(|policy| &policy.access.origins));
+        self.lines = self.site.lines(verdict);
+        if verdict != Verdict::Refused {
+            return Ok(verdict);
+        }
+        if let Some(channel) = first {
+            self.count_denied(&channel, self.action(), Denied::Origin);
+        }
+        let origin = self.parts.headers.get(header::ORIGIN);
+        let origin = origin.map_or("", |origin| origin.to_str().unwrap_or("?"));
+        Err(Refusal::Origin(origin.chars().take(100).collect()))
+    }
+
+    fn action(&self) -> Action {
+        if self.parts.method == Method::POST {
+            Action::Publish
+        } else {
+            Action::Subscribe
+        }
+    }
+
+    /// The token that was sent.
+    fn evidence(&self) -> Result<Evidence, Bad> {
+        Evidence::parse(
+            &self.query,
+            &self.parts.headers,
+            &self.state.settings.cookie,
+        )
+    }
+
+    fn decide(
+        &self,
+        action: Action,
+        asks: Vec<Ask>,
+        evidence: &Evidenced,
+    ) -> Result<Grant, Refusal> {
+        match decide(action, asks, evidence) {
+            Decision::Granted(grant) => Ok(grant),
+            Decision::Denied(denial) => {
+                self.count_denied(&denial.ask.policy.channel, action, denial.reason);
+                Err(Refusal::Denied {
+                    reason: denial.reason,
+                    topic: denial.ask.name().to_owned(),
+                    action: action.word(),
+                })
+            }
+        }
+    }
+
+    fn count_denied(&self, channel: &crds::name::ChannelName, action: Action, reason: Denied) {
+        let metrics = self.state.metrics.channel(channel);
+        let index = match action {
+            Action::Subscribe => 0,
+            Action::Publish => 1,
+        };
+        metrics.denied[index][reason as usize].inc();
+    }
+
+    /// The answer to a preflight: for the Channels that the query names, or any of the namespace.
+    fn preflight(mut self) -> Response {
+        let snapshot = self.state.snapshots.borrow().clone();
+        let all = snapshot
+            .as_ref()
+            .map_or(&[][..], |snapshot| snapshot.policies());
+        let here = all
+            .iter()
+            .filter(|policy| **policy.channel.namespace() == *self.namespace);
+        let named: Vec<Arc<Policy>> = match &snapshot {
+            None => Vec::new(),
+            Some(snapshot) => preflight_names(&self.query)
+                .iter()
+                .filter_map(|name| match name {
+                    Name::Topic(topic)
+                    | Name::Starred {
+                        literal: Some(topic),
+                        ..
+                    } => snapshot.find(&self.namespace, topic).cloned(),
+                    Name::Starred { literal: None, .. } => None,
+                })
+                .collect(),
+        };
+        let verdict = if named.is_empty() {
+            self.site
+                .judge_any(here.map(|policy| &policy.access.origins))
+        } else {
+            self.site
+                .judge_all(named.iter().map(|policy| &policy.access.origins))
+        };
+        self.lines = self.site.lines(verdict);
+        if !matches!(verdict, Verdict::Refused) {
+            self.lines.extend(cors::preflight());
+        }
+        let mut response = Response::new(Body::empty());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        self.finish(response)
+    }
+
+    fn refuse(self, refusal: &Refusal) -> Response {
+        let event_stream = stream::wants_events(&self.parts.headers);
+        let response = refusal.answer(event_stream, &self.state.metrics);
+        self.finish(response)
+    }
+
+    /// A JSON answer.
+    fn json(self, body: Vec<u8>) -> Response {
+        let mut response = Response::new(Body::from(body));
+        let headers = response.headers_mut();
+        headers.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/json"),
+        );
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        self.finish(response)
+    }
+
+    /// Adds what every answer has.
+    fn finish(self, mut response: Response) -> Response {
+        for (name, value) in self.lines {
+            response.headers_mut().append(name, value);
+        }
+        let stays = *self.state.phase.borrow() == Phase::Serving && !self.peer.full;
+        if !stays {
+            response
+                .headers_mut()
+                .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

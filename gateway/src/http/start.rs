@@ -1,0 +1,215 @@
+//! Where a stream begins: what its cursor means for each of its topics.
+//!
+//! Owns: the rules for positions, publishers' own ids and everything else that a client may send as the id it
+//! saw last. A cursor that means nothing is told as a gap, never refused. Used by: `http::stream`.
+
+use super::request::{Begin, CURSOR_BYTES};
+use crate::broker::{OWN_ID_DEPTH, Page, Since, Target, Unavailable};
+use crate::clock::Now;
+use crate::close::GapReason;
+use crate::position::{Lineage, Position, parse_cursor};
+use crate::topics::Topics;
+use crate::worker::cursor::Start;
+
+/// An own id says nothing about the other topics of a stream: they begin this long before its message.
+const OTHERS_BEFORE_MILLIS: u64 = 10_000;
+
+/// Finds where each of `targets` begins; `lineages` are what their servers remember.
+pub async fn find(
+    begin: &Begin,
+    targets: &[Target],
+    lineages: &[&Lineage],
+    topics: &Topics,
+    now: Now,
+) -> Result<Vec<Start>, Unavailable> {
+    let since = match begin {
+        Begin::Live => return Ok(vec![Start::Live; targets.len()]),
+        Begin::Cursor(cursor) => return resume(cursor, targets, lineages, topics).await,
+        Begin::Messages(count) => Since::Messages(*count),
+        Begin::Time(time) => Since::Time(
+            now.unix
+                .saturating_sub(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        ),
+    };
+    let mut starts = Vec::with_capacity(targets.len());
+    for target in targets {
+        starts.push(Start::After(topics.since(target, since).await?));
+    }
+    Ok(starts)
+}
+
+async fn resume(
+    cursor: &[u8],
+    targets: &[Target],
+    lineages: &[&Lineage],
+    topics: &Topics,
+) -> Result<Vec<Start>, Unavailable> {
+    let all = |reason| vec![Start::Lost(reason); targets.len()];
+    if cursor.len() > CURSOR_BYTES {
+        return Ok(all(GapReason::UnknownCursor));
+    }
+    let Ok(text) = std::str::from_utf8(cursor) else {
+        return Ok(all(GapReason::UnknownCursor));
+    };
+    let positions = parse_cursor(text).ok();
+    if let Some(starts) = positions
+        .as_ref()
+        .and_then(|positions| judge(positions, lineages))
+    {
+        return Ok(starts);
+    }
+    let mut pages = Vec::with_capacity(targets.len());
+    for target in targets {
+        pages.push(topics.newest(target, OWN_ID_DEPTH).await?);
+    }
+    if let Some((index, position, time)) = own_id(text, &pages) {
+        return beside(index, position, time, targets, topics).await;
+    }
+    Ok(all(if positions.is_some() {
+        GapReason::Epoch
+    } else {
+        GapReason::UnknownCursor
+    }))
+}
+
+/// A cursor is one of ours if it has a position for each topic and at least one of their epochs is known;
+/// then each topic is judged alone.
+fn judge(positions: &[Position], lineages: &[&Lineage]) -> Option<Vec<Start>> {
+    if positions.len() != lineages.len() {
+        return None;
+    }
+    let listed = |(position, lineage): (&Position, &&Lineage)| lineage.lists(position.epoch);
+    if !positions.iter().zip(lineages).any(listed) {
+        return None;
+    }
+    let starts = positions.iter().zip(lineages).map(|(position, lineage)| {
+        if lineage.lists(position.epoch) {
+            Start::After(*position)
+        } else {
+            Start::Lost(GapReason::Epoch)
+        }
+    });
+    Some(starts.collect())
+}
+
+/// The newest message that a publisher gave this id: its topic, position and time.
+fn own_id(id: &str, pages: &[Page]) -> Option<(usize, Position, u64)> {
+    let found = pages.iter().enumerate().filter_map(|(index, page)| {
+        let mut newest_first = page.frames.iter().rev();
+        let frame = newest_first.find(|frame| frame.message().id() == Some(id))?;
+        Some((index, frame.position()?, frame.time()))
+    });
+    found.max_by_key(|&(_, _, time)| time)
+}
+
+/// The topic of the message goes on after it, the others a little before its time.
+async fn beside(
+    found: usize,
+    position: Position,
+    time: u64,
+    targets: &[Target],
+    topics: &Topics,
+) -> Result<Vec<Start>, Unavailable> {
+    let since = Since::Time(time.saturating_sub(OTHERS_BEFORE_MILLIS));
+    let mut starts = Vec::with_capacity(targets.len());
+    for (index, target) in targets.iter().enumerate() {
+        let position = if index == found {
+            position
+        } else {
+            topics.since(target, since).await?
+        };
+        starts.push(Start::After(position));
+    }
+    Ok(starts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::Frame;
+    use crate::message::Message;
+    use crds::name::Topic;
+    use std::sync::Arc;
+
+    fn lineage(epochs: &[(&str, u64)], last: u64) -> Lineage {
+        let epochs = epochs
+            .iter()
+            .map(|&(epoch, first)| (epoch.parse().unwrap(), first));
+        Lineage {
+            epochs: epochs.collect(),
+            last,
+        }
+    }
+
+    #[track_caller]
+    fn check(cursor: &str, expected: Option<&[Start]>) {
+        let lineages = [
+            lineage(&[("aaaaaa", 1), ("bbbbbb", 6)], 9),
+            lineage(&[("cccccc", 1)], 4),
+        ];
+        let positions = parse_cursor(cursor).unwrap();
+        let starts = judge(&positions, &lineages.each_ref());
+        assert_eq!(starts.as_deref(), expected, "{cursor:?}");
+    }
+
+    fn after(position: &str) -> Start {
+        Start::After(position.parse().unwrap())
+    }
+
+    #[test]
+    fn each_topic_of_a_known_cursor_is_judged_alone() {
+        check(
+            "bbbbbb-7~cccccc-2",
+            Some(&[after("bbbbbb-7"), after("cccccc-2")]),
+        );
+        check(
+            "aaaaaa-3~zzzzzz-2",
+            Some(&[after("aaaaaa-3"), Start::Lost(GapReason::Epoch)]),
+        );
+        check(
+            "zzzzzz-3~0-0",
+            Some(&[Start::Lost(GapReason::Epoch), after("0-0")]),
+        );
+    }
+
+    #[test]
+    fn a_cursor_of_other_topics_or_forgotten_epochs_is_none_of_ours() {
+        check("bbbbbb-7", None);
+        check("bbbbbb-7~cccccc-2~cccccc-2", None);
+        check("yyyyyy-7~zzzzzz-2", None);
+    }
+
+    fn page(ids: &[(&str, u64)]) -> Page {
+        let epoch = "aaaaaa".parse().unwrap();
+        let frames = (1..).zip(ids).map(|(offset, &(id, time))| {
+            let message = Message::new("x")
+                .and_then(|message| message.with_id(id))
+                .unwrap();
+            Arc::new(Frame::new(
+                Topic::new("t").unwrap(),
+                message,
+                Some(Position { epoch, offset }),
+                1,
+                time,
+            ))
+        });
+        let frames = frames.collect();
+        Page {
+            lineage: Lineage::default(),
+            lost: None,
+            from: Position::NEVER,
+            frames,
+            more: false,
+        }
+    }
+
+    #[test]
+    fn an_own_id_means_its_newest_message() {
+        let pages = [page(&[("5", 10), ("6", 20), ("5", 30)]), page(&[("5", 25)])];
+        assert_eq!(
+            own_id("5", &pages),
+            Some((0, "aaaaaa-3".parse().unwrap(), 30))
+        );
+        assert_eq!(own_id("7", &pages), None);
+    }
+}
