@@ -71,8 +71,6 @@ pub enum Bad {
     Item { index: usize, cause: Box<Bad> },
     #[error("the body ended early or broke off")]
     Body,
-    #[error("the path is not UTF-8; percent-encode it as UTF-8")]
-    Path,
 }
 
 /// A name in `channel=` of a stream.
