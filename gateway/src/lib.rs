@@ -6,6 +6,7 @@ pub mod broker;
 pub mod clock;
 pub mod close;
 pub mod frame;
+pub mod ingest;
 pub mod limits;
 pub mod message;
 pub mod metrics;
