@@ -3,9 +3,24 @@
 //! Owns: the only validation of a Channel's meaning; the schema checks the same bounds earlier, but
 //! manifests from files come without it. Pure: no I/O, no clock. Used by: `compile`, `snapshot`.
 
+mod access;
+mod delivery;
+mod form;
+mod redis;
+mod resolve;
+
+pub use form::Form;
+pub(crate) use resolve::to_hex;
+pub use resolve::{Resolved, TOKEN_KEYS};
+
+use crate::channel::ChannelSpec;
+use crate::fleet::Fleet;
 use crate::name::{ChannelName, Topic};
 use crate::pattern::TopicPattern;
+use crate::reason::Reason;
+use crate::report::BrokerKind;
 use crate::secret::Secret;
+use crate::secrets::Secrets;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -144,7 +159,96 @@ pub struct Limits {
     pub streams_per_client: Option<u32>,
 }
 
+/// Why a Channel cannot be served, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Rejection {
+    /// The word for the condition.
+    pub reason: Reason,
+    /// A sentence that says what to change; never holds a secret.
+    pub message: String,
+}
+
+impl Rejection {
+    pub(crate) fn new(reason: Reason, message: String) -> Self {
+        Self { reason, message }
+    }
+
+    fn invalid(message: String) -> Self {
+        Self::new(Reason::InvalidSpec, message)
+    }
+}
+
+/// A spec with the name and the version that it came with.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'a> {
+    pub channel: &'a ChannelName,
+    pub uid: &'a str,
+    pub generation: i64,
+    pub spec: &'a ChannelSpec,
+}
+
+/// A Policy with what a Snapshot keeps of it.
+#[derive(Clone, Debug)]
+pub struct Resolution {
+    pub policy: Policy,
+    pub form: Form,
+    /// What is missing in Secrets, each a sentence with its mend.
+    pub problems: Vec<String>,
+}
+
 impl Policy {
+    /// Reads the Secrets, checks the whole spec, and asks whether `fleet` can serve it. `before` is
+    /// the form that the same Channel had: its Redis credentials stay when their Secret is missing.
+    pub fn compile(
+        source: Source<'_>,
+        fleet: &Fleet,
+        secrets: &Secrets,
+        before: Option<&Form>,
+    ) -> Result<Resolution, Rejection> {
+        let Source { channel, spec, .. } = source;
+        let same_server = before.filter(|before| before.spec.redis == spec.redis);
+        let kept = same_server.map(|before| &before.resolved);
+        let (resolved, problems) = Resolved::read(channel, spec, secrets, kept)?;
+        let form = Form::new(
+            channel,
+            source.uid,
+            source.generation,
+            spec.clone(),
+            resolved,
+        )?;
+        let policy = form.policy()?;
+        policy.check_fleet(fleet)?;
+        Ok(Resolution {
+            policy,
+            form,
+            problems,
+        })
+    }
+
+    /// Whether the fleet has what the Channel needs.
+    fn check_fleet(&self, fleet: &Fleet) -> Result<(), Rejection> {
+        if self.redis.is_some() || !self.ingest.any() {
+            return Ok(());
+        }
+        if fleet.broker == BrokerKind::Memory {
+            return Err(Rejection::new(
+                Reason::NoRedis,
+                "spec.ingest hears apps that publish to Redis, and the gateway has no Redis; set spec.redis.url, or give the gateway one with --redis.".to_owned(),
+            ));
+        }
+        if **self.channel.namespace() != fleet.default_namespace {
+            return Err(Rejection::new(
+                Reason::SharedIngest,
+                format!(
+                    "spec.ingest on the gateway's own Redis is for Channels in namespace {:?}, since raw names carry no namespace; set spec.redis.url to a server of your own.",
+                    fleet.default_namespace
+                ),
+            ));
+        }
+        Ok(())
+    }
+
     /// Whether this Channel owns `topic`.
     #[must_use]
     pub fn owns(&self, topic: &Topic) -> bool {
@@ -153,3 +257,6 @@ impl Policy {
             .any(|pattern| pattern.matches(topic.as_str()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -33,14 +33,19 @@ impl Readiness {
         Self(Arc::new(watch::Sender::new(Vec::new())))
     }
 
-    /// Not ready before the guard is dropped; `what` is told by `/readyz`, like "the first configuration".
+    /// Not ready before the guard is dropped; `/readyz` tells `what`, like "no configuration yet".
     #[must_use]
     pub fn wait_for(&self, what: &'static str) -> Guard {
         self.0.send_modify(|missing| missing.push(what));
         Guard(self.clone(), what)
     }
 
-    /// What is still waited for; empty when ready.
+    /// Not ready any more, for ever; `/readyz` tells `why`.
+    pub fn end(&self, why: &'static str) {
+        self.0.send_modify(|missing| missing.push(why));
+    }
+
+    /// What stands against it; empty when ready.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
         self.0.borrow().clone()
@@ -77,10 +82,10 @@ mod tests {
     #[tokio::test]
     async fn ready_only_when_the_last_guard_is_dropped() {
         let readiness = Readiness::new();
-        let config = readiness.wait_for("the first configuration");
-        let redis = readiness.wait_for("the first answer of Redis");
+        let config = readiness.wait_for("no configuration yet");
+        let redis = readiness.wait_for("no answer from Redis yet");
         drop(config);
-        assert_eq!(readiness.missing(), ["the first answer of Redis"]);
+        assert_eq!(readiness.missing(), ["no answer from Redis yet"]);
         drop(redis);
         readiness.ready().await;
         assert!(readiness.missing().is_empty());
@@ -89,9 +94,11 @@ mod tests {
     #[test]
     fn a_guard_taken_later_makes_it_unready_again() {
         let readiness = Readiness::new();
-        let leaving = readiness.wait_for("shutdown");
-        assert_eq!(readiness.missing(), ["shutdown"]);
-        drop(leaving);
+        let again = readiness.wait_for("no configuration yet");
+        assert_eq!(readiness.missing(), ["no configuration yet"]);
+        drop(again);
         assert!(readiness.missing().is_empty());
+        readiness.end("shutting down");
+        assert_eq!(readiness.missing(), ["shutting down"]);
     }
 }

@@ -28,8 +28,7 @@ use crate::metrics::Metrics;
 use crate::readiness::Phase;
 use crate::tasks::Essential;
 use crate::topics::{Mail, Mailbox, Topics};
-use accept::{Serving, TlsMaterial};
-use axum::Router;
+use accept::{Router, Serving, TlsMaterial};
 use crds::snapshot::Snapshot;
 use deliver::{Flow, Place, Scratch, flush};
 use life::Redeciding;
@@ -114,18 +113,14 @@ impl Worker {
             limits: equipment.limits,
             phase: equipment.phase.clone(),
         };
-        let listen = |listener: TcpListener| {
-            listener.set_nonblocking(true)?;
-            tokio::net::TcpListener::from_std(listener)
-        };
         equipment.essential.start(
             "accept",
-            accept::accept(listen(equipment.listener)?, None, serving.clone()),
+            accept::accept(accept::listen(equipment.listener)?, None, serving.clone()),
         );
         if let Some((listener, material)) = equipment.tls {
             equipment.essential.start(
                 "accept-tls",
-                accept::accept(listen(listener)?, Some(material), serving),
+                accept::accept(accept::listen(listener)?, Some(material), serving),
             );
         }
         let now = clock::now();

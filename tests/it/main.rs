@@ -1,1 +1,19 @@
-//! x
+//! The tests of Siar on real servers: one binary, a line of purpose for each part.
+
+use tests::browser::Browser;
+use tests::flask::Flask;
+use tests::follow::Follower;
+use tests::gateway::{Gateway, Setup as GatewaySetup};
+use tests::listen::Listener;
+use tests::manifest::Channel;
+use tests::redis::Redis;
+
+mod broker; // how a Redis is reached, and what is left there
+mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
+mod encoding; // what is published arrives byte for byte, whatever is in it
+mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
+mod golden; // printed files are what the code prints
+mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
+mod juggernaut; // its payloads, its events for the app
+mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
+mod tidy; // the rules of style that a machine can check

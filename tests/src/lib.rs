@@ -1,1 +1,19 @@
-//! x
+//! The harness of Siar's tests: real servers on free loopback ports, and clients that share nothing with the gateway.
+//!
+//! Owns: starting, cutting and ending one server each; the rules by which a browser reads a stream.
+//! Never: links the gateway: it is a binary here, as it is for its users. Used by: `it/`, one test binary.
+
+pub mod browser;
+pub mod certs;
+pub mod flask;
+pub mod follow;
+pub mod gateway;
+pub mod http;
+pub mod listen;
+pub mod manifest;
+pub mod metrics;
+pub mod process;
+pub mod redis;
+pub mod sse;
+pub mod wait;
+pub mod wire;

@@ -110,7 +110,7 @@ mod tests {
         listeners.enter(None);
         listeners.leave(Some(&ana));
         assert_eq!(listeners.part().streams, 2);
-        assert_eq!(listeners.part().identities, [ana.clone()]);
+        assert_eq!(listeners.part().identities, std::slice::from_ref(&ana));
         listeners.leave(Some(&ana));
         assert!(listeners.part().identities.is_empty());
         assert_eq!(listeners.part().streams, 1);

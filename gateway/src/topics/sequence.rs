@@ -4,13 +4,15 @@
 //! the subscription, live frames, pages of history, a server that forgot. Never: waits, knows of
 //! workers or servers. Pure. Used by: `entry`, which carries out the steps.
 
+mod place;
 #[cfg(test)]
-mod model;
+mod tests;
 
 use crate::broker::{Page, Unavailable};
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::position::{Judged, Lineage, Position};
+use place::{Place, before_epoch, reaches_back, up_to};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -63,15 +65,6 @@ enum Phase {
     Following,
     /// A page after this position is on its way.
     Reading(Position),
-}
-
-enum Place {
-    Next,
-    Past,
-    /// Numbered by a server that has lost it since; its number means something else now.
-    Stale,
-    /// Not next: what is missing can be read after this position.
-    Hole(Position),
 }
 
 impl Sequence {
@@ -302,31 +295,7 @@ impl Sequence {
     }
 
     fn place(&self, frame: &Frame) -> Place {
-        let Some(position) = frame.position() else {
-            return Place::Next;
-        };
-        let last = self.lineage.last;
-        let mut newer = None;
-        for &(epoch, first) in self.lineage.epochs.iter().rev() {
-            if epoch == position.epoch {
-                return match newer {
-                    Some(next) if position.offset >= next => Place::Stale,
-                    Some(_) => Place::Past,
-                    None if position.offset <= last => Place::Past,
-                    None if position.offset == last + 1 => Place::Next,
-                    None => Place::Hole(self.lineage.position()),
-                };
-            }
-            newer = Some(first);
-        }
-        let first = frame.first();
-        if first > last + 1 {
-            Place::Hole(self.lineage.position())
-        } else if position.offset == first {
-            Place::Next
-        } else {
-            Place::Hole(before_epoch(frame))
-        }
+        place::of(&self.lineage, frame)
     }
 
     fn begins_epoch(&self, frame: &Frame) -> bool {
@@ -380,34 +349,5 @@ impl Sequence {
         let dropped = before - self.held.len();
         self.asked -= dropped;
         dropped > 0
-    }
-}
-
-/// Whether a held frame stands before what `page` begins with: live, more was heard than is kept.
-fn reaches_back(page: &Page, held: &Frame) -> bool {
-    let Some(position) = held.position() else {
-        return false;
-    };
-    let on_the_line = page.lineage.at(position.offset).epoch == position.epoch;
-    on_the_line && position.offset <= page.from.offset
-}
-
-/// Where the epoch of a frame began: what it numbered follows.
-fn before_epoch(frame: &Frame) -> Position {
-    frame.position().map_or(Position::NEVER, |position| {
-        let offset = frame.first().saturating_sub(1);
-        Position { offset, ..position }
-    })
-}
-
-/// What was known of the topic when it stood at `from`.
-fn up_to(lineage: &Lineage, from: Position) -> Lineage {
-    let known = lineage
-        .epochs
-        .iter()
-        .position(|&(epoch, _)| epoch == from.epoch);
-    Lineage {
-        epochs: lineage.epochs[..known.map_or(0, |index| index + 1)].to_vec(),
-        last: from.offset,
     }
 }

@@ -291,3 +291,6 @@ fn wants(sub: &Sub, frame: &Frame) -> bool {
         .as_ref()
         .is_none_or(|filter| filter.wants(frame.topic()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,10 +7,11 @@ use super::compose::{Ask, Begun, Out};
 use super::ready::Wakeup;
 use super::slab::Key;
 use super::socket::{MOST_SLICES, Socket};
-use super::stream::{Framing, Stream, Subs, Writer};
+use super::stream::{Framing, Stream, Writer};
 use super::table::{Local, Member, Table};
 use crate::clock::Now;
 use crate::close::CloseReason;
+use crate::few::Few;
 use crate::limits::ConnectionPermit;
 use crate::metrics::Resume;
 use bytes::Bytes;
@@ -274,7 +275,7 @@ fn short_way(
     now: Now,
 ) -> io::Result<bool> {
     let stream = &mut place.stream;
-    let Subs::One(sub) = &mut stream.subs else {
+    let Few::One(sub) = &mut stream.subs else {
         return Ok(false);
     };
     let plain = stream.framing == Framing::Chunked

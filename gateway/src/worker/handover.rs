@@ -3,7 +3,7 @@
 //! Owns: what hyper and `h2` are told, and the moment when a connection changes hands. Never: decides about
 //! access. Used by: `worker::accept`.
 
-use super::accept::{FIRST_HEAD, Serving};
+use super::accept::{Body, FIRST_HEAD, Response, Serving};
 use super::h2::H2Stream;
 use super::opening::{Handover, Peer};
 use super::ready::Handed;
@@ -12,8 +12,6 @@ use super::stream::Framing;
 use crate::limits::ConnectionPermit;
 use crate::readiness::Phase;
 use crate::tasks;
-use axum::body::Body;
-use axum::response::Response;
 use bytes::Bytes;
 use futures_util::stream;
 use h2::server::{self, SendResponse};

@@ -8,13 +8,14 @@ use super::deliver::{Flow, Place, write_out};
 use super::opening::Subscription;
 use super::ready::{Handed, Wakeup};
 use super::slab::Key;
-use super::stream::{Due, Parts, Stream, Sub, Subs, Timing};
+use super::stream::{Due, Parts, Stream, Sub, Timing};
 use super::table::{Member, Table};
 use super::{Streams, TURN, head};
 use crate::access::Again;
 use crate::broker::{Page, Unavailable};
 use crate::clock::Now;
 use crate::close::CloseReason;
+use crate::few::Few;
 use crate::frame::control;
 use crate::position::Position;
 use crds::snapshot::Snapshot;
@@ -355,7 +356,7 @@ impl Streams {
 }
 
 /// Sets the cursors of a stream. The pins of its topics stay until it has entered them.
-fn subscribe(subscriptions: Vec<Subscription>, table: &mut Table) -> (Subs, Vec<Ask>) {
+fn subscribe(subscriptions: Vec<Subscription>, table: &mut Table) -> (Few<Sub>, Vec<Ask>) {
     let mut asks = Vec::new();
     let mut subs = Vec::with_capacity(subscriptions.len());
     for subscription in subscriptions {
@@ -378,8 +379,7 @@ fn subscribe(subscriptions: Vec<Subscription>, table: &mut Table) -> (Subs, Vec<
             filter: subscription.filter.map(Box::new),
         });
     }
-    let one = if subs.len() == 1 { subs.pop() } else { None };
-    (one.map_or_else(|| Subs::Many(subs.into()), Subs::One), asks)
+    (subs.into(), asks)
 }
 
 fn index(number: usize) -> u32 {

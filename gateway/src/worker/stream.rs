@@ -10,6 +10,7 @@ use super::slab::Key;
 use crate::access::Grant;
 use crate::clock::Now;
 use crate::close::CloseReason;
+use crate::few::Few;
 use crate::limits::Permit;
 use crate::message::Session;
 use bytes::Bytes;
@@ -28,29 +29,6 @@ pub struct Sub {
     pub place: u32,
     pub cursor: Cursor,
     pub filter: Option<Box<Filter>>,
-}
-
-/// The topics of a stream; the usual single one needs no allocation.
-pub enum Subs {
-    One(Sub),
-    Many(Box<[Sub]>),
-}
-
-impl Subs {
-    #[must_use]
-    pub fn all(&self) -> &[Sub] {
-        match self {
-            Self::One(sub) => std::slice::from_ref(sub),
-            Self::Many(subs) => subs,
-        }
-    }
-
-    pub fn all_mut(&mut self) -> &mut [Sub] {
-        match self {
-            Self::One(sub) => std::slice::from_mut(sub),
-            Self::Many(subs) => subs,
-        }
-    }
 }
 
 /// How the body is framed.
@@ -96,7 +74,7 @@ pub enum Due {
 
 /// A stream without its socket.
 pub struct Stream {
-    pub subs: Subs,
+    pub subs: Few<Sub>,
     pub grant: Grant,
     pub permit: Permit,
     pub session: Option<Session>,
@@ -125,7 +103,7 @@ pub struct Timing {
 
 /// What a stream is made of.
 pub struct Parts {
-    pub subs: Subs,
+    pub subs: Few<Sub>,
     pub grant: Grant,
     pub permit: Permit,
     pub session: Option<Session>,
@@ -284,3 +262,6 @@ impl Stream {
 fn deadline(unix: Option<u64>, now: Now) -> Option<Instant> {
     unix.map(|unix| now.steady + Duration::from_millis(unix.saturating_sub(now.unix)))
 }
+
+#[cfg(test)]
+pub mod tests;

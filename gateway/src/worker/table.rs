@@ -200,6 +200,10 @@ impl Table {
         let Some((key, local)) = self.find(id) else {
             return;
         };
+        if !local.joined {
+            // What is still on its way from an earlier membership of the same topic.
+            return;
+        }
         let before = local.ring.bytes();
         change(local);
         let after = local.ring.bytes();

@@ -1,36 +1,31 @@
-//! The sequence against a small server, over every order of what can happen.
-//!
-//! The server numbers, keeps, forgets and rolls back; live frames, the answer to the subscription and
-//! pages come late or not at all. Whatever the order: what is handed on is dense or has a gap before it,
-//! nothing comes twice, nothing that the server still has is missing, and no gap is told without cause.
+//! A small server and the way from it: it numbers, keeps, forgets and rolls back; live frames, the answer
+//! to the subscription and pages come late or not at all. It judges what the sequence made of it.
 
-use super::{Sequence, Step};
+use super::super::{Sequence, Step, Steps};
 use crate::broker::{Page, Plan, Unavailable};
-use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::message::Message;
 use crate::position::{Epoch, Lineage, Position};
 use crds::name::Topic;
-use proptest::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// What may happen in one run.
 #[derive(Clone, Copy)]
-struct Bounds {
-    publishes: u32,
-    losses: u32,
-    failures: u32,
-    restarts: u32,
-    flushes: u32,
+pub struct Bounds {
+    pub publishes: u32,
+    pub losses: u32,
+    pub failures: u32,
+    pub restarts: u32,
+    pub flushes: u32,
     /// Messages in one page.
-    page: usize,
+    pub page: usize,
     /// Messages kept; none: live only.
-    history: Option<usize>,
+    pub history: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Move {
+pub enum Move {
     Publish,
     /// The next live frame arrives.
     Arrive,
@@ -48,7 +43,7 @@ enum Move {
     Flush,
 }
 
-const MOVES: [Move; 8] = [
+pub const MOVES: [Move; 8] = [
     Move::Publish,
     Move::Arrive,
     Move::Lose,
@@ -60,7 +55,7 @@ const MOVES: [Move; 8] = [
 ];
 
 #[derive(Clone)]
-enum Question {
+pub enum Question {
     None,
     Lineage,
     Page(Position),
@@ -69,23 +64,23 @@ enum Question {
 }
 
 #[derive(Clone)]
-struct World {
+pub struct World {
     left: Bounds,
-    lineage: Lineage,
-    kept: VecDeque<Arc<Frame>>,
-    fresh: bool,
+    pub lineage: Lineage,
+    pub kept: VecDeque<Arc<Frame>>,
+    pub fresh: bool,
     epochs: u64,
-    on_the_way: VecDeque<Arc<Frame>>,
+    pub on_the_way: VecDeque<Arc<Frame>>,
     question: Question,
     sequence: Sequence,
     joined: Option<Position>,
-    told: Vec<Step>,
+    pub told: Vec<Step>,
     /// Something happened that may cost messages or make the server forget.
     excuse: bool,
 }
 
 impl World {
-    fn new(left: Bounds) -> Self {
+    pub fn new(left: Bounds) -> Self {
         Self {
             left,
             lineage: Lineage::default(),
@@ -103,7 +98,7 @@ impl World {
         }
     }
 
-    fn publish(&mut self) {
+    pub fn publish(&mut self) {
         let offset = self.lineage.last + 1;
         let (epoch, first) = match self.lineage.epochs.last() {
             Some(&newest) if !self.fresh => newest,
@@ -139,7 +134,7 @@ impl World {
         }
     }
 
-    fn think(&mut self, think: impl FnOnce(&mut Sequence, super::Steps<'_>)) {
+    pub fn think(&mut self, think: impl FnOnce(&mut Sequence, Steps<'_>)) {
         let (told, question) = (&mut self.told, &mut self.question);
         think(&mut self.sequence, &mut |step| match step {
             Step::Read(cursor) | Step::ReadLater(cursor) => {
@@ -151,7 +146,7 @@ impl World {
     }
 
     /// Makes the move, if it is possible now.
-    fn go(&mut self, next: Move) -> bool {
+    pub fn go(&mut self, next: Move) -> bool {
         let take = |left: &mut u32| {
             let possible = *left > 0;
             *left = left.saturating_sub(1);
@@ -201,11 +196,7 @@ impl World {
                     return false;
                 }
                 self.question = Question::None;
-                let error = Unavailable {
-                    step: "read",
-                    cause: "down".into(),
-                };
-                self.think(|sequence, out| sequence.page(cursor, Err(&error), out));
+                self.think(|sequence, out| sequence.page(cursor, Err(&down()), out));
             }
             Move::Restart if self.lineage.last > 0 && take(&mut self.left.restarts) => {
                 self.excuse = true;
@@ -229,7 +220,7 @@ impl World {
     }
 
     /// Lets everything on its way arrive and the subscription stand again, then judges the whole run.
-    fn end(mut self) {
+    pub fn end(mut self) {
         for _ in 0..2 {
             while self.go(Move::Arrive) || self.go(Move::Execute) || self.go(Move::Answer) {}
             let lineage = self.lineage.clone();
@@ -271,6 +262,13 @@ impl World {
     }
 }
 
+fn down() -> Unavailable {
+    Unavailable {
+        step: "read",
+        cause: "down".into(),
+    }
+}
+
 impl World {
     fn story(&self) -> String {
         let told = self.told.iter().map(|step| match step {
@@ -280,171 +278,4 @@ impl World {
         });
         Vec::from_iter(told).join(", ")
     }
-}
-
-fn explore(world: &World, runs: &mut u32) {
-    let mut last = true;
-    for next in MOVES {
-        let mut then = world.clone();
-        if then.go(next) {
-            last = false;
-            explore(&then, runs);
-        }
-    }
-    if last {
-        *runs += 1;
-        world.clone().end();
-    }
-}
-
-#[track_caller]
-fn check(bounds: Bounds, at_least: u32) {
-    let mut runs = 0;
-    explore(&World::new(bounds), &mut runs);
-    assert!(runs >= at_least, "only {runs} runs");
-}
-
-const BOUNDS: Bounds = Bounds {
-    publishes: 4,
-    losses: 4,
-    failures: 0,
-    restarts: 0,
-    flushes: 0,
-    page: 2,
-    history: Some(4),
-};
-
-#[test]
-fn whatever_is_lost_live_is_filled_from_history_without_a_gap() {
-    check(BOUNDS, 1000);
-}
-
-#[test]
-fn a_read_that_fails_changes_nothing_but_the_time() {
-    let failures = 2;
-    check(
-        Bounds {
-            publishes: 3,
-            failures,
-            ..BOUNDS
-        },
-        1000,
-    );
-}
-
-#[test]
-fn what_history_no_longer_holds_is_told() {
-    for history in [None, Some(1), Some(2)] {
-        let page = 1;
-        check(
-            Bounds {
-                history,
-                page,
-                ..BOUNDS
-            },
-            100,
-        );
-    }
-}
-
-#[test]
-fn a_server_that_went_back_costs_at_most_a_gap() {
-    for history in [None, Some(1), Some(4)] {
-        check(
-            Bounds {
-                publishes: 3,
-                losses: 2,
-                restarts: 1,
-                history,
-                ..BOUNDS
-            },
-            100,
-        );
-    }
-}
-
-#[test]
-fn a_server_that_forgot_costs_at_most_a_gap() {
-    for history in [None, Some(1), Some(4)] {
-        check(
-            Bounds {
-                publishes: 3,
-                losses: 2,
-                flushes: 1,
-                history,
-                ..BOUNDS
-            },
-            100,
-        );
-    }
-}
-
-proptest! {
-    #[test]
-    fn long_runs_keep_the_same_promises(
-        moves in prop::collection::vec(0..MOVES.len(), 0..300),
-        history in prop::option::of(1_usize..40),
-        page in 1_usize..5,
-        calm in any::<bool>(),
-    ) {
-        let disasters = if calm { 0 } else { 2 };
-        let bounds = Bounds {
-            publishes: 60,
-            losses: 20,
-            failures: 4,
-            restarts: disasters,
-            flushes: disasters,
-            page,
-            history: history.map(|size| if calm { 60 } else { size }),
-        };
-        let mut world = World::new(bounds);
-        for index in moves {
-            world.go(MOVES[index]);
-        }
-        world.end();
-    }
-}
-
-#[test]
-fn a_new_epoch_on_an_unbroken_subscription_is_no_loss() {
-    let mut world = World::new(BOUNDS);
-    for next in [Move::Publish, Move::Publish, Move::Execute, Move::Answer] {
-        assert!(world.go(next));
-    }
-    world.fresh = true;
-    world.lineage.last = 1;
-    world.publish();
-    while world.go(Move::Arrive) {}
-    let gaps = |told: &[Step]| {
-        let gap = |step: &&Step| matches!(step, Step::Gap { .. });
-        told.iter().filter(gap).count()
-    };
-    assert_eq!((world.told.len(), gaps(&world.told)), (1, 0));
-}
-
-#[test]
-fn a_lost_tail_of_another_epoch_is_one_gap() {
-    let mut world = World::new(BOUNDS);
-    for next in [Move::Execute, Move::Answer, Move::Publish, Move::Publish] {
-        assert!(world.go(next));
-    }
-    while world.go(Move::Arrive) {}
-    world.lineage.last = 1;
-    world.kept.pop_back();
-    world.fresh = true;
-    world.publish();
-    world.on_the_way.clear();
-    let lineage = world.lineage.clone();
-    world.think(|sequence, out| sequence.resumed(lineage, out));
-    assert!(world.go(Move::Execute) && world.go(Move::Answer));
-    let reasons: Vec<_> = world
-        .told
-        .iter()
-        .filter_map(|step| match step {
-            Step::Gap { reason, .. } => Some(*reason),
-            Step::Frame(_) | Step::Read(_) | Step::ReadLater(_) => None,
-        })
-        .collect();
-    assert_eq!(reasons, [GapReason::Epoch]);
-    assert_eq!(world.told.len(), 4, "two, the gap, and the new second one");
 }

@@ -1,0 +1,55 @@
+//! The fields of a Channel about its Redis server and the raw publishers on it.
+//!
+//! Owns: `spec.redis`, `spec.ingest`. Never: opens a connection or reads a Secret. Used by: `channel`.
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A Redis server of the Channel's own.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct RedisSpec {
+    /// Where the server is, such as `redis://redis.shop:6379/0` or, with TLS, `rediss://…`. User
+    /// name and password never stand here: they come from the Secret that secretRef names.
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^(redis|rediss|redis\+sentinel|redis\+cluster)://[^ ]+$")
+    )]
+    #[x_kube(validation = kube::core::Rule::new("!self.contains('@')").message("put the user name and the password into the Secret that secretRef names, not into the URL"))]
+    pub url: String,
+
+    /// A Secret in the Channel's namespace with any of the keys username, password, ca.crt,
+    /// tls.crt and tls.key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SecretReference")]
+    pub secret_ref: Option<SecretReference>,
+
+    /// Put before topic names for apps that PUBLISH to Redis directly.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub prefix: String,
+}
+
+/// The name of a Secret in the Channel's namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretReference {
+    /// The name of the Secret.
+    #[schemars(
+        length(min = 1, max = 253),
+        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+    )]
+    pub name: String,
+}
+
+/// A kind of app that publishes to Redis directly.
+#[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ingest {
+    /// Apps with Flask-SSE: one JSON object with data, type, id and retry for each message.
+    FlaskSse,
+    /// Apps with Juggernaut: JSON with channels and data, published to `juggernaut`.
+    Juggernaut,
+    /// Any payload, taken as the data of a message as it is.
+    Raw,
+}

@@ -1,0 +1,17 @@
+//! The facts of a fleet that Channels are judged by.
+//!
+//! Owns: their names. Used by: `policy`, `compile`. The operator reads them from the annotations of
+//! the fleet's Deployment, the standalone gateway from its flags.
+
+use crate::report::BrokerKind;
+
+/// One fleet of gateway pods.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fleet {
+    /// Its name; Channels choose it by `spec.gateway`.
+    pub gateway: String,
+    /// The namespace of URLs and manifests that name none.
+    pub default_namespace: String,
+    /// What carries the messages of Channels without a Redis of their own.
+    pub broker: BrokerKind,
+}

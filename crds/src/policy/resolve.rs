@@ -1,0 +1,241 @@
+//! Reads what a Channel takes from Secrets, in the form that a Snapshot carries.
+//!
+//! Owns: keys of Secrets, and what a missing one means: a token rule admits nobody, a Redis server
+//! keeps the credentials in use. Never: keeps a bearer token in clear. Used by: `compile`, `snapshot`.
+
+use super::{Rejection, TokenHolder};
+use crate::channel::{ChannelSpec, RedisSpec, SecretReference};
+use crate::name::ChannelName;
+use crate::reason::Reason;
+use crate::secret::Secret;
+use crate::secrets::{SecretData, Secrets};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// The most keys of a Secret with tokens: 500 hashes take 19 KB of the 1 MiB that a Snapshot has.
+pub const TOKEN_KEYS: usize = 500;
+
+/// What a Channel takes from Secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolved {
+    /// None when the spec names no Secret for Redis, or none was ever found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    redis: Option<Credentials>,
+    /// Secret to client to the SHA-256 of its token, in hex; a missing Secret has no entry.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    tokens: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What a client shows to a Redis server, and by what it knows the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Credentials {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret<String>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert: Option<String>,
+    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
+    pub key: Option<Secret<String>>,
+}
+
+impl Resolved {
+    /// Reads every Secret that `spec` names. `before` is what the same Channel had, with the same
+    /// `spec.redis`. Answers the problems beside it, each a sentence with its mend.
+    pub fn read(
+        channel: &ChannelName,
+        spec: &ChannelSpec,
+        secrets: &Secrets,
+        before: Option<&Self>,
+    ) -> Result<(Self, Vec<String>), Rejection> {
+        let mut problems = Vec::new();
+        let redis = match read_redis(channel, spec.redis.as_ref(), secrets) {
+            Ok(credentials) => credentials,
+            Err(problem) => {
+                problems.push(problem);
+                before.and_then(|before| before.redis.clone())
+            }
+        };
+        let mut tokens = BTreeMap::new();
+        for name in token_secrets(spec) {
+            let Some(data) = secrets.get(channel.namespace(), name) else {
+                problems.push(format!(
+                    "Secret {name:?} does not exist in namespace {:?}; create it with a key for each client; until then the tokens rule that names it admits nobody.",
+                    channel.namespace(),
+                ));
+                continue;
+            };
+            tokens.insert(name.to_owned(), read_tokens(name, data, &mut problems)?);
+        }
+        Ok((Self { redis, tokens }, problems))
+    }
+
+    /// The credentials for the Channel's own Redis server.
+    pub fn redis(&self) -> Option<&Credentials> {
+        self.redis.as_ref()
+    }
+
+    /// The clients of a Secret with tokens, in order of their names; nobody when it is missing.
+    pub fn holders(&self, secret: &SecretReference) -> Arc<[TokenHolder]> {
+        let clients = self.tokens.get(&secret.name).into_iter().flatten();
+        clients
+            .filter_map(|(name, hash)| {
+                Some(TokenHolder {
+                    name: name.as_str().into(),
+                    sha256: from_hex(hash)?,
+                })
+            })
+            .collect()
+    }
+}
+
+/// The Secrets that tokens rules name, each once.
+fn token_secrets(spec: &ChannelSpec) -> BTreeSet<&str> {
+    let access = spec.access.iter();
+    let rules = access.flat_map(|access| access.subscribe.iter().chain(&access.publish));
+    rules
+        .filter_map(|rule| Some(rule.tokens.as_ref()?.secret_ref.name.as_str()))
+        .collect()
+}
+
+fn read_redis(
+    channel: &ChannelName,
+    redis: Option<&RedisSpec>,
+    secrets: &Secrets,
+) -> Result<Option<Credentials>, String> {
+    let Some(reference) = redis.and_then(|redis| redis.secret_ref.as_ref()) else {
+        return Ok(None);
+    };
+    let name = &reference.name;
+    let Some(data) = secrets.get(channel.namespace(), name) else {
+        return Err(format!(
+            "Secret {name:?} does not exist in namespace {:?}; create it or remove spec.redis.secretRef; until then the credentials last known are used, if any.",
+            channel.namespace(),
+        ));
+    };
+    let text = |key: &str| read_text(name, data, key);
+    let credentials = Credentials {
+        username: text("username")?,
+        password: text("password")?.map(Secret::new),
+        ca: pem(name, "ca.crt", text("ca.crt")?)?,
+        cert: pem(name, "tls.crt", text("tls.crt")?)?,
+        key: pem(name, "tls.key", text("tls.key")?)?.map(Secret::new),
+    };
+    if credentials == Credentials::default() {
+        return Err(format!(
+            "Secret {name:?} has none of the keys username, password, ca.crt, tls.crt, tls.key; add one or remove spec.redis.secretRef."
+        ));
+    }
+    if credentials.cert.is_some() != credentials.key.is_some() {
+        return Err(format!(
+            "Secret {name:?} has only one of the keys tls.crt and tls.key; add the other or remove both."
+        ));
+    }
+    Ok(Some(credentials))
+}
+
+/// The text of a key without one newline at its end, which editors and `echo` leave there.
+fn read_text(name: &str, data: &SecretData, key: &str) -> Result<Option<String>, String> {
+    let Some(value) = data.get(key) else {
+        return Ok(None);
+    };
+    match std::str::from_utf8(trimmed(value.expose())) {
+        Ok("") => Err(format!(
+            "key {key:?} of Secret {name:?} is empty; fill it or remove it."
+        )),
+        Ok(text) => Ok(Some(text.to_owned())),
+        Err(_not_text) => Err(format!(
+            "key {key:?} of Secret {name:?} is not UTF-8 text; write it anew."
+        )),
+    }
+}
+
+fn pem(name: &str, key: &str, text: Option<String>) -> Result<Option<String>, String> {
+    match text {
+        Some(text) if !text.contains("-----BEGIN ") => Err(format!(
+            "key {key:?} of Secret {name:?} is not PEM; it must hold a block that begins with -----BEGIN."
+        )),
+        text => Ok(text),
+    }
+}
+
+fn read_tokens(
+    name: &str,
+    data: &SecretData,
+    problems: &mut Vec<String>,
+) -> Result<BTreeMap<String, String>, Rejection> {
+    if data.len() > TOKEN_KEYS {
+        return Err(Rejection::new(
+            Reason::TooLarge,
+            format!(
+                "Secret {name:?} has {} keys and a tokens rule takes at most {TOKEN_KEYS}; split it over several rules.",
+                data.len()
+            ),
+        ));
+    }
+    if data.is_empty() {
+        problems.push(format!(
+            "Secret {name:?} has no keys, so its tokens rule admits nobody; add a key for each client."
+        ));
+    }
+    let mut hashes = BTreeMap::new();
+    for (client, token) in data {
+        match trimmed(token.expose()) {
+            [] => problems.push(format!(
+                "key {client:?} of Secret {name:?} is empty and admits nobody; fill it or remove it."
+            )),
+            token => {
+                hashes.insert(client.clone(), to_hex(&Sha256::digest(token)));
+            }
+        }
+    }
+    Ok(hashes)
+}
+
+fn trimmed(value: &[u8]) -> &[u8] {
+    let value = value.strip_suffix(b"\n").unwrap_or(value);
+    value.strip_suffix(b"\r").unwrap_or(value)
+}
+
+/// Lower-case hex.
+pub fn to_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a String takes any text");
+        hex
+    })
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
+/// Writes a secret into the Snapshot, which is itself a Secret: the one place where it is allowed.
+mod exposed {
+    use crate::secret::Secret;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub fn serialize<S: Serializer>(
+        value: &Option<Secret<String>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(Secret::expose).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Secret<String>>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
+}

@@ -1,0 +1,161 @@
+//! What Secrets do to a Policy.
+
+use super::*;
+use crate::secrets::SecretData;
+use sha2::{Digest, Sha256};
+
+/// The keys of a Secret with their values.
+type Keys<'a> = &'a [(&'a str, &'a [u8])];
+
+fn secrets(entries: &[(&str, Keys<'_>)]) -> Secrets {
+    let mut secrets = Secrets::default();
+    for (name, data) in entries {
+        let data = data.iter();
+        let data: SecretData = data
+            .map(|(key, value)| ((*key).to_owned(), Secret::new(value.to_vec())))
+            .collect();
+        secrets.insert("shop", name, data);
+    }
+    secrets
+}
+
+fn resolve(spec: &str, secrets: &Secrets, before: Option<&Form>) -> Result<Resolution, Rejection> {
+    let spec: ChannelSpec = serde_json::from_str(spec).unwrap();
+    let fleet = Fleet {
+        gateway: "default".to_owned(),
+        default_namespace: "shop".to_owned(),
+        broker: BrokerKind::Memory,
+    };
+    let source = Source {
+        channel: &ChannelName::new("shop", "orders"),
+        uid: "",
+        generation: 1,
+        spec: &spec,
+    };
+    Policy::compile(source, &fleet, secrets, before)
+}
+
+const READERS: &str = r#"{"access": {"subscribe":
+    [{"tokens": {"secretRef": {"name": "readers"}}}, {"anonymous": {}}]}}"#;
+const REDIS: &str = r#"{"redis": {"url": "redis://a", "secretRef": {"name": "redis"}}}"#;
+
+/// The problems are one sentence that contains `said`; none when that is empty.
+#[track_caller]
+fn check(resolution: &Resolution, said: &str) {
+    match &*resolution.problems {
+        [] => assert_eq!(said, ""),
+        [problem] => assert!(!said.is_empty() && problem.contains(said), "{problem}"),
+        problems => panic!("{problems:?}"),
+    }
+}
+
+fn holders(resolution: &Resolution) -> Vec<(&str, [u8; 32])> {
+    match &resolution.policy.access.subscribe[0] {
+        Rule::Tokens(holders) => holders
+            .iter()
+            .map(|holder| (&*holder.name, holder.sha256))
+            .collect(),
+        Rule::Anonymous => panic!("tokens come first"),
+    }
+}
+
+#[test]
+fn a_token_is_its_hash_without_one_newline_at_its_end() {
+    let secrets = secrets(&[(
+        "readers",
+        &[("ana", b"a\n"), ("ben", b"b\n\n"), ("cy", b"c")],
+    )]);
+    let resolution = resolve(READERS, &secrets, None).unwrap();
+    check(&resolution, "");
+    let hash = |token: &[u8]| <[u8; 32]>::from(Sha256::digest(token));
+    let expected = [
+        ("ana", hash(b"a")),
+        ("ben", hash(b"b\n")),
+        ("cy", hash(b"c")),
+    ];
+    assert_eq!(holders(&resolution), expected);
+}
+
+#[test]
+fn a_missing_secret_admits_nobody_and_its_siblings_go_on() {
+    let resolution = resolve(READERS, &Secrets::default(), None).unwrap();
+    check(
+        &resolution,
+        "Secret \"readers\" does not exist in namespace \"shop\"; create it",
+    );
+    assert!(holders(&resolution).is_empty());
+    assert_eq!(resolution.policy.access.subscribe[1], Rule::Anonymous);
+}
+
+#[test]
+fn an_empty_token_admits_nobody() {
+    let secrets = secrets(&[("readers", &[("ana", b"\n"), ("ben", b"b")])]);
+    let resolution = resolve(READERS, &secrets, None).unwrap();
+    check(&resolution, "key \"ana\" of Secret \"readers\" is empty");
+    assert_eq!(holders(&resolution).len(), 1);
+}
+
+#[test]
+fn too_many_tokens_are_too_large() {
+    let keys: Vec<String> = (0..=TOKEN_KEYS).map(|key| key.to_string()).collect();
+    let data: Vec<(&str, &[u8])> = keys.iter().map(|key| (&**key, &b"x"[..])).collect();
+    let rejection = resolve(READERS, &secrets(&[("readers", &data)]), None).unwrap_err();
+    assert_eq!(rejection.reason, Reason::TooLarge);
+    assert!(rejection.message.contains("501 keys"), "{rejection}");
+}
+
+#[test]
+fn a_form_over_its_bound_is_too_large() {
+    let ca = [b"-----BEGIN ".as_slice(), &[b'x'; form::FORM_BYTES]].concat();
+    let rejection = resolve(REDIS, &secrets(&[("redis", &[("ca.crt", &ca)])]), None).unwrap_err();
+    assert_eq!(rejection.reason, Reason::TooLarge);
+}
+
+#[test]
+fn a_missing_redis_secret_keeps_the_credentials_of_the_same_server() {
+    let full = secrets(&[("redis", &[("username", b"u"), ("password", b"hunter2\n")])]);
+    let first = resolve(REDIS, &full, None).unwrap();
+    check(&first, "");
+    let password = |resolution: &Resolution| {
+        let redis = resolution.policy.redis.as_ref().unwrap();
+        redis.password.as_ref().map(|text| text.expose().clone())
+    };
+    assert_eq!(password(&first).as_deref(), Some("hunter2"));
+    let gone = resolve(REDIS, &Secrets::default(), Some(&first.form)).unwrap();
+    check(&gone, "does not exist");
+    assert_eq!(password(&gone).as_deref(), Some("hunter2"));
+    assert_eq!(gone.policy.digest, first.policy.digest);
+    let moved = REDIS.replace("redis://a", "redis://b");
+    let moved = resolve(&moved, &Secrets::default(), Some(&first.form)).unwrap();
+    assert_eq!(password(&moved), None);
+}
+
+#[test]
+fn what_is_wrong_in_a_redis_secret_is_named_without_its_value() {
+    let check = |data: &[(&str, &[u8])], said: &str| {
+        let resolution = resolve(REDIS, &secrets(&[("redis", data)]), None).unwrap();
+        check(&resolution, said);
+        assert!(!resolution.problems[0].contains("hunter2"));
+    };
+    let pem = b"-----BEGIN CERTIFICATE-----\n";
+    check(&[("pasword", b"hunter2")], "none of the keys username");
+    check(&[("password", b"hunter2\xff")], "not UTF-8");
+    check(&[("password", b"")], "is empty");
+    check(&[("ca.crt", b"hunter2")], "is not PEM");
+    check(
+        &[("tls.crt", pem)],
+        "only one of the keys tls.crt and tls.key",
+    );
+}
+
+#[test]
+fn the_digest_follows_spec_and_secrets_and_nothing_else() {
+    let digest = |spec: &str, token: &[u8]| {
+        let secrets = secrets(&[("readers", &[("ana", token)])]);
+        resolve(spec, &secrets, None).unwrap().policy.digest
+    };
+    assert_eq!(digest(READERS, b"a"), digest(READERS, b"a\n"));
+    assert_ne!(digest(READERS, b"a"), digest(READERS, b"b"));
+    assert_ne!(digest(READERS, b"a"), digest("{}", b"a"));
+    assert_eq!(digest("{}", b"a"), digest(r#"{"wildcard": false}"#, b"b"));
+}

@@ -1,0 +1,93 @@
+//! The words that conditions carry as their reason.
+//!
+//! Owns: their spelling. Never: the messages beside them. Used by: `policy`, `compile`, the operator.
+
+use std::fmt;
+
+/// Why a condition holds or not, in one CamelCase word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The spec is right and in force.
+    Accepted,
+    /// A field is out of its bounds or cannot be read.
+    InvalidSpec,
+    /// A pattern of topics cannot be read.
+    InvalidTopic,
+    /// A kind of access rule that this version does not serve.
+    UnsupportedRule,
+    /// A shape of Redis server that this version does not serve.
+    UnsupportedRedis,
+    /// `ingest` without any Redis server.
+    NoRedis,
+    /// `ingest` on the gateway's own Redis from outside its default namespace.
+    SharedIngest,
+    /// An older Channel of the namespace owns a topic.
+    TopicConflict,
+    /// Two manifests declare the same Channel.
+    DuplicateChannel,
+    /// The Channel with its Secrets is larger than a Snapshot can carry.
+    TooLarge,
+    /// Every Secret that the spec names is there.
+    ResolvedRefs,
+    /// A Secret, or what it should hold, is missing.
+    SecretMissing,
+}
+
+impl Reason {
+    /// All reasons, for tests and documentation.
+    pub const ALL: [Self; 12] = [
+        Self::Accepted,
+        Self::InvalidSpec,
+        Self::InvalidTopic,
+        Self::UnsupportedRule,
+        Self::UnsupportedRedis,
+        Self::NoRedis,
+        Self::SharedIngest,
+        Self::TopicConflict,
+        Self::DuplicateChannel,
+        Self::TooLarge,
+        Self::ResolvedRefs,
+        Self::SecretMissing,
+    ];
+
+    /// The word as it stands in a condition.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::InvalidSpec => "InvalidSpec",
+            Self::InvalidTopic => "InvalidTopic",
+            Self::UnsupportedRule => "UnsupportedRule",
+            Self::UnsupportedRedis => "UnsupportedRedis",
+            Self::NoRedis => "NoRedis",
+            Self::SharedIngest => "SharedIngest",
+            Self::TopicConflict => "TopicConflict",
+            Self::DuplicateChannel => "DuplicateChannel",
+            Self::TooLarge => "TooLarge",
+            Self::ResolvedRefs => "ResolvedRefs",
+            Self::SecretMissing => "SecretMissing",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_reason_is_one_camel_case_word_of_its_own() {
+        let words = BTreeSet::from_iter(Reason::ALL.map(Reason::as_str));
+        assert_eq!(words.len(), Reason::ALL.len());
+        for word in words {
+            assert!(word.starts_with(|c: char| c.is_ascii_uppercase()), "{word}");
+            assert!(word.chars().all(|c| c.is_ascii_alphanumeric()), "{word}");
+        }
+    }
+}

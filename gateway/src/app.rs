@@ -1,0 +1,4 @@
+//! wires
+pub mod check;
+pub mod drain;
+pub mod listen;

@@ -1,0 +1,321 @@
+//! The command line, which is the environment, too: every flag is also `SIAR_` and its name.
+//!
+//! Owns: reading both into [`Settings`], checked. Never: prints a value of the environment. Used by:
+//! `main`; `app` takes the Settings.
+
+mod values;
+
+use clap::error::ErrorKind;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+use values::{cookie_name, is_redis_url, key_prefix, label, network, pause};
+
+/// The most worker threads; more than any machine has cores for.
+const MOST_WORKERS: i64 = 256;
+
+/// Everything that the gateway was told at its start.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Manifests: a file or a folder.
+    pub channels: PathBuf,
+    /// Which fleet this is: Channels of others are not served.
+    pub gateway: String,
+    /// The namespace of URLs and manifests that name none.
+    pub default_namespace: String,
+    /// The public port, HTTP/1.1 and h2c.
+    pub listen: SocketAddr,
+    /// The public port with TLS.
+    pub tls: Option<TlsSettings>,
+    /// Metrics, probes and status; never public.
+    pub admin: SocketAddr,
+    /// The gateway's own Redis; none means memory.
+    pub redis: Option<RedisSettings>,
+    /// Begins every key and pub/sub channel in Redis.
+    pub redis_key_prefix: String,
+    /// Whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The cookie that may carry a token.
+    pub cookie: String,
+    /// Worker threads, 1–256.
+    pub workers: usize,
+    /// How long balancers get to notice a shutdown.
+    pub endpoint_delay: Duration,
+    /// Over how long the streams are then closed.
+    pub drain: Duration,
+    /// Which log lines are written, like `info` or `info,gateway=debug`.
+    pub log: String,
+    pub log_format: LogFormat,
+    /// Gets the bound addresses as JSON when the gateway is ready.
+    pub ready_file: Option<PathBuf>,
+}
+
+/// Where TLS is served and from which files.
+#[derive(Clone, Debug)]
+pub struct TlsSettings {
+    pub listen: SocketAddr,
+    /// Holds `tls.crt` and `tls.key`.
+    pub dir: PathBuf,
+}
+
+/// The gateway's own Redis.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// Without a password; those come from the folder.
+    pub url: String,
+    /// Holds `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, each if needed.
+    pub secret_dir: Option<PathBuf>,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Command {
+    /// Serve until told to stop.
+    Serve(Box<Settings>),
+    /// Compile manifests and print every verdict.
+    Check(CheckSettings),
+}
+
+/// What `check` compiles, and for which gateway.
+#[derive(Debug, Args)]
+pub struct CheckSettings {
+    /// Channel and Secret manifests, a file or a folder
+    pub path: PathBuf,
+    /// Namespace of manifests that name none
+    #[arg(long, value_name = "NAMESPACE", default_value = "default", value_parser = label)]
+    pub default_namespace: String,
+    /// Name of the fleet whose Channels are compiled
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = label)]
+    pub gateway: String,
+    /// Judge as a gateway with a Redis of its own
+    #[arg(long)]
+    pub with_redis: bool,
+}
+
+/// Why the command line yields nothing to do.
+#[derive(Debug, thiserror::Error)]
+pub enum NoCommand {
+    /// `--help` or `--version`: the text, for standard output.
+    #[error("{0}")]
+    Told(String),
+    /// One sentence, for standard error; the exit code is 2.
+    #[error("{0}")]
+    Wrong(String),
+}
+
+#[derive(Parser)]
+#[command(
+    name = "siar-gateway",
+    version,
+    about = "Serves server-sent event streams of Channels",
+    after_help = "Every flag is also an environment variable: SIAR_ and its name, as in SIAR_LISTEN.",
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Sub>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Compile manifests, print every verdict; exit code 1 when a Channel is rejected
+    Check(CheckSettings),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Channel and Secret manifests, a file or a folder, reloaded when they change
+    #[arg(
+        long,
+        value_name = "PATH",
+        required = true,
+        env = "SIAR_CHANNELS",
+        hide_env_values = true
+    )]
+    channels: Option<PathBuf>,
+    /// Name of this fleet: Channels with another spec.gateway are not served
+    #[arg(long, value_name = "NAME", default_value = "default", value_parser = label, env = "SIAR_GATEWAY", hide_env_values = true)]
+    gateway: String,
+    /// Namespace of URLs and manifests that name none
+    #[arg(long, value_name = "NAMESPACE", default_value = "default", value_parser = label, env = "SIAR_DEFAULT_NAMESPACE", hide_env_values = true)]
+    default_namespace: String,
+    /// Public address, HTTP/1.1 and h2c; port 0 takes a free one
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:8080",
+        env = "SIAR_LISTEN",
+        hide_env_values = true
+    )]
+    listen: SocketAddr,
+    /// Public address with TLS
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "tls_dir",
+        env = "SIAR_LISTEN_TLS",
+        hide_env_values = true
+    )]
+    listen_tls: Option<SocketAddr>,
+    /// Folder with tls.crt and tls.key, reloaded when they change
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "listen_tls",
+        env = "SIAR_TLS_DIR",
+        hide_env_values = true
+    )]
+    tls_dir: Option<PathBuf>,
+    /// Address of metrics, probes and status; never make it public
+    #[arg(
+        long,
+        value_name = "ADDR",
+        default_value = "127.0.0.1:9090",
+        env = "SIAR_ADMIN",
+        hide_env_values = true
+    )]
+    admin: SocketAddr,
+    /// The gateway's own Redis, redis:// or rediss://, without a password; omitted: memory
+    #[arg(long, value_name = "URL", env = "SIAR_REDIS", hide_env_values = true)]
+    redis: Option<String>,
+    /// Folder with username, password, ca.crt, tls.crt, tls.key for it, each if needed
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "redis",
+        env = "SIAR_REDIS_SECRET_DIR",
+        hide_env_values = true
+    )]
+    redis_secret_dir: Option<PathBuf>,
+    /// Begins every key and pub/sub channel in Redis
+    #[arg(long, value_name = "PREFIX", default_value = "siar", value_parser = key_prefix, env = "SIAR_REDIS_KEY_PREFIX", hide_env_values = true)]
+    redis_key_prefix: String,
+    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/8,fd00::/8
+    #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = network, env = "SIAR_TRUSTED_PROXIES", hide_env_values = true)]
+    trusted_proxies: Vec<IpNet>,
+    /// Name of the cookie that may carry a token
+    #[arg(long, value_name = "NAME", default_value = "siar_token", value_parser = cookie_name, env = "SIAR_COOKIE", hide_env_values = true)]
+    cookie: String,
+    /// Worker threads; omitted: one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=MOST_WORKERS), env = "SIAR_WORKERS", hide_env_values = true)]
+    workers: Option<u16>,
+    /// How long balancers get to notice a shutdown
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = pause, env = "SIAR_ENDPOINT_DELAY", hide_env_values = true)]
+    endpoint_delay: Duration,
+    /// Over how long the streams are then closed
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = pause, env = "SIAR_DRAIN", hide_env_values = true)]
+    drain: Duration,
+    /// Log lines to write: error, warn, info, debug, trace, also per module as info,gateway::worker=debug
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = "info",
+        env = "SIAR_LOG",
+        hide_env_values = true
+    )]
+    log: String,
+    /// How log lines look
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "text",
+        value_enum,
+        env = "SIAR_LOG_FORMAT",
+        hide_env_values = true
+    )]
+    log_format: LogFormat,
+    /// Gets the bound addresses as JSON when the gateway is ready
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "SIAR_READY_FILE",
+        hide_env_values = true
+    )]
+    ready_file: Option<PathBuf>,
+}
+
+/// Reads the command line and the environment.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
+    let cli = Cli::try_parse_from(args).map_err(|error| no_command(&error))?;
+    match cli.command {
+        Some(Sub::Check(check)) => Ok(Command::Check(check)),
+        None => settings(cli.serve).map(|settings| Command::Serve(Box::new(settings))),
+    }
+}
+
+fn settings(serve: Serve) -> Result<Settings, NoCommand> {
+    let wrong = |sentence: &str| NoCommand::Wrong(sentence.to_owned());
+    let channels = serve
+        .channels
+        .ok_or_else(|| wrong("Say with --channels where the manifests are."))?;
+    if !channels.exists() {
+        let path = channels.display();
+        return Err(NoCommand::Wrong(format!(
+            "There is no file or folder {path}; name one with --channels."
+        )));
+    }
+    if serve.redis.as_deref().is_some_and(|url| !is_redis_url(url)) {
+        // The value is not repeated: it may hold a password.
+        return Err(wrong(
+            "The value of --redis is no redis:// or rediss:// URL without user and password; those go into files of --redis-secret-dir.",
+        ));
+    }
+    let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Ok(Settings {
+        channels,
+        gateway: serve.gateway,
+        default_namespace: serve.default_namespace,
+        listen: serve.listen,
+        tls: serve
+            .listen_tls
+            .zip(serve.tls_dir)
+            .map(|(listen, dir)| TlsSettings { listen, dir }),
+        admin: serve.admin,
+        redis: serve.redis.map(|url| RedisSettings {
+            url,
+            secret_dir: serve.redis_secret_dir,
+        }),
+        redis_key_prefix: serve.redis_key_prefix,
+        trusted_proxies: serve.trusted_proxies,
+        cookie: serve.cookie,
+        workers: serve.workers.map_or_else(cores, usize::from),
+        endpoint_delay: serve.endpoint_delay,
+        drain: serve.drain,
+        log: serve.log,
+        log_format: serve.log_format,
+        ready_file: serve.ready_file,
+    })
+}
+
+/// Help as it is; of an error the first paragraph, as one line.
+fn no_command(error: &clap::Error) -> NoCommand {
+    let text = error.render().to_string();
+    if matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+    ) {
+        return NoCommand::Told(text);
+    }
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let sentence = words.join(" ");
+    let sentence = sentence.strip_prefix("error: ").unwrap_or(&sentence);
+    NoCommand::Wrong(format!("{sentence}; siar-gateway --help lists the flags."))
+}
+
+#[cfg(test)]
+mod tests;

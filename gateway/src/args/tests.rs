@@ -1,0 +1,104 @@
+//! What the command line takes, and the one sentence for what it does not.
+
+use super::*;
+
+fn parse_line(line: &str) -> Result<Command, NoCommand> {
+    parse(line.split_whitespace().map(OsString::from))
+}
+
+#[track_caller]
+fn serve(line: &str) -> Settings {
+    match parse_line(&format!("siar-gateway --channels . {line}")) {
+        Ok(Command::Serve(settings)) => *settings,
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn check_wrong(line: &str, part: &str) {
+    match parse_line(&format!("siar-gateway {line}")) {
+        Err(NoCommand::Wrong(sentence)) => {
+            assert!(sentence.contains(part), "{sentence:?} lacks {part:?}");
+            assert!(!sentence.contains('\n'), "{sentence:?} is more than a line");
+        }
+        other => panic!("{line:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn without_flags_it_listens_on_loopback_and_keeps_in_memory() {
+    let settings = serve("");
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8080");
+    assert_eq!(settings.admin.to_string(), "127.0.0.1:9090");
+    assert!(settings.redis.is_none() && settings.tls.is_none());
+    assert_eq!(settings.endpoint_delay, Duration::from_secs(5));
+    assert_eq!(settings.drain, Duration::from_secs(30));
+    assert!(settings.workers >= 1);
+    assert_eq!(settings.cookie, "siar_token");
+}
+
+#[test]
+fn every_flag_arrives() {
+    let settings = serve(
+        "--gateway edge --default-namespace shop --listen 0.0.0.0:0 --listen-tls [::1]:8443 --tls-dir /certs \
+         --admin 127.0.0.1:0 --redis rediss://redis:6379/1 --redis-secret-dir /redis --redis-key-prefix live \
+         --trusted-proxies 10.0.0.0/8,192.0.2.1 --cookie t --workers 3 --endpoint-delay 0s --drain 1m30s \
+         --log debug --log-format json --ready-file /run/ready",
+    );
+    assert_eq!(settings.gateway, "edge");
+    assert_eq!(settings.default_namespace, "shop");
+    assert_eq!(settings.listen.port(), 0);
+    assert!(settings.tls.is_some_and(|tls| tls.listen.is_ipv6()));
+    assert_eq!(settings.trusted_proxies.len(), 2);
+    assert_eq!(settings.workers, 3);
+    assert_eq!(settings.drain, Duration::from_secs(90));
+    assert_eq!(settings.log_format, LogFormat::Json);
+    assert!(
+        settings
+            .redis
+            .is_some_and(|redis| redis.secret_dir.is_some())
+    );
+}
+
+#[test]
+fn what_is_wrong_is_told_in_one_sentence() {
+    check_wrong("", "--channels");
+    check_wrong("--channels /nowhere/at/all", "/nowhere/at/all");
+    check_wrong("--channels . --listen here", "--listen");
+    check_wrong("--channels . --nope", "--nope");
+    check_wrong("--channels . --workers 0", "--workers");
+    check_wrong("--channels . --workers 257", "--workers");
+    check_wrong("--channels . --drain 2h", "at most 1h");
+    check_wrong("--channels . --drain soon", "--drain");
+    check_wrong("--channels . --gateway A_b", "--gateway");
+    check_wrong("--channels . --listen-tls 127.0.0.1:8443", "--tls-dir");
+    check_wrong("--channels . --trusted-proxies 10.0.0.0/99", "10.0.0.0/8");
+    check_wrong("--channels . --redis-key-prefix {a}", "--redis-key-prefix");
+}
+
+#[test]
+fn a_password_in_a_redis_url_is_refused_and_not_repeated() {
+    let Err(NoCommand::Wrong(sentence)) =
+        parse_line("siar-gateway --channels . --redis redis://user:hunter2@redis")
+    else {
+        panic!("it was taken");
+    };
+    assert!(sentence.contains("--redis-secret-dir") && !sentence.contains("hunter2"));
+}
+
+#[test]
+fn check_takes_a_path_and_nothing_of_serving() {
+    let Ok(Command::Check(check)) = parse_line("siar-gateway check some/folder") else {
+        panic!("no check");
+    };
+    assert_eq!(check.path, PathBuf::from("some/folder"));
+    check_wrong("check", "<PATH>");
+}
+
+#[test]
+fn help_is_told_and_not_wrong() {
+    assert!(matches!(
+        parse_line("siar-gateway --help"),
+        Err(NoCommand::Told(text)) if text.contains("SIAR_")
+    ));
+}

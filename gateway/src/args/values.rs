@@ -1,0 +1,73 @@
+//! What single values of the command line may be.
+//!
+//! Owns: one function for each kind of value, its error the end of a sentence. Pure. Used by: `args`.
+
+use crds::duration::DurationText;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::time::Duration;
+
+/// The longest endpoint delay and the longest drain; Kubernetes waits as long only when told to.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
+
+/// A DNS label, as names of fleets and namespaces are.
+pub fn label(text: &str) -> Result<String, &'static str> {
+    let within = (1..=63).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if !within || text.starts_with('-') || text.ends_with('-') {
+        return Err("use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit");
+    }
+    Ok(text.to_owned())
+}
+
+/// Without braces, which decide the slot in a cluster, and without glob characters.
+pub fn key_prefix(text: &str) -> Result<String, &'static str> {
+    let within = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte));
+    if !within {
+        return Err("use 1 to 64 of letters, digits and -_.:/");
+    }
+    Ok(text.to_owned())
+}
+
+/// What may be the name of a cookie without quoting.
+pub fn cookie_name(text: &str) -> Result<String, &'static str> {
+    let within = (1..=64).contains(&text.len())
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+    if !within {
+        return Err("use 1 to 64 of letters, digits and -_.");
+    }
+    Ok(text.to_owned())
+}
+
+/// A network, or an address that stands for itself.
+pub fn network(text: &str) -> Result<IpNet, &'static str> {
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_invalid| "write networks as 10.0.0.0/8 or addresses as 10.1.2.3")
+}
+
+/// Up to an hour.
+pub fn pause(text: &str) -> Result<Duration, String> {
+    let pause = DurationText::new(text)
+        .read()
+        .map_err(|error| error.to_string())?;
+    if pause > LONGEST_DRAIN {
+        return Err("use at most 1h".to_owned());
+    }
+    Ok(pause)
+}
+
+/// Whether it is one of the shapes served, without user and password.
+pub fn is_redis_url(url: &str) -> bool {
+    let host = url
+        .strip_prefix("redis://")
+        .or_else(|| url.strip_prefix("rediss://"));
+    host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
+}

@@ -1,0 +1,160 @@
+//! A server process of a test.
+//!
+//! Owns: the child, its folder and its log; ends it by its own handle on drop, also when the test panics, and then
+//! prints the end of its log. Never: touches a process it did not start. Used by: `gateway`, `redis`, `flask`, `browser`.
+
+use crate::wait;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fs::{File, OpenOptions};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+/// How much of a log is shown when a test fails.
+const TAIL_BYTES: usize = 6_000;
+
+/// A running server, killed when dropped.
+pub struct Process {
+    name: String,
+    child: Child,
+    log: PathBuf,
+    helpers: Helpers,
+}
+
+/// Whether a server starts processes of its own, which must end with it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Helpers {
+    None,
+    Some,
+}
+
+impl Process {
+    /// Starts `command`; what it prints is appended to `log`.
+    pub fn start(name: &str, helpers: Helpers, mut command: Command, log: &Path) -> Self {
+        let output = || -> File {
+            let file = OpenOptions::new().create(true).append(true).open(log);
+            file.unwrap_or_else(|error| panic!("cannot write {}: {error}", log.display()))
+        };
+        command
+            .stdin(Stdio::null())
+            .stdout(output())
+            .stderr(output());
+        Self::spawn(name, helpers, command, log)
+    }
+
+    /// Starts `command` with the standard streams that it was given.
+    pub fn spawn(name: &str, helpers: Helpers, mut command: Command, log: &Path) -> Self {
+        if helpers == Helpers::Some {
+            command.process_group(0);
+        }
+        let child = command.spawn().unwrap_or_else(|error| {
+            panic!(
+                "cannot start {name} ({:?}): {error}; tests/run installs what is missing",
+                command.get_program()
+            )
+        });
+        Self {
+            name: name.into(),
+            child,
+            log: log.into(),
+            helpers,
+        }
+    }
+
+    /// The child, for its pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends `signal`.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal)
+            .unwrap_or_else(|error| panic!("cannot signal {}: {error}", self.name));
+    }
+
+    /// Ends it as a power cut would, and waits until it is gone.
+    pub fn kill9(&mut self) {
+        if self.helpers == Helpers::Some && self.ended().is_none() {
+            kill_process_group(Pid::from_child(&self.child), Signal::KILL)
+                .expect("the group is ours to kill");
+        }
+        self.child.kill().expect("the child is ours to kill");
+        self.child.wait().expect("the child is ours to wait for");
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child
+            .try_wait()
+            .expect("the child is ours to wait for")
+    }
+
+    /// Waits until it ends by itself.
+    pub async fn exit(&mut self) -> ExitStatus {
+        let what = format!("{} to exit", self.name);
+        wait::until(what, || {
+            let ended = self.ended();
+            async move { ended.ok_or_else(|| "it runs".into()) }
+        })
+        .await
+    }
+
+    /// Panics with its log if it has ended.
+    pub fn must_run(&mut self) {
+        if let Some(status) = self.ended() {
+            panic!("{} ended with {status}:\n{}", self.name, tail(&self.log));
+        }
+    }
+
+    /// All that it printed.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.kill9();
+        }
+        if std::thread::panicking() {
+            eprintln!(
+                "--- end of the log of {} ---\n{}",
+                self.name,
+                tail(&self.log)
+            );
+        }
+    }
+}
+
+fn tail(log: &Path) -> String {
+    let bytes = std::fs::read(log).unwrap_or_default();
+    String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
+}
+
+/// A loopback port that nobody listened on a moment ago, for servers that cannot choose one themselves.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
+    listener
+        .local_addr()
+        .expect("a bound socket has an address")
+        .port()
+}
+
+/// A folder of a test, deleted with it.
+#[must_use]
+pub fn folder() -> tempfile::TempDir {
+    tempfile::Builder::new()
+        .prefix("siar-test-")
+        .tempdir()
+        .expect("the temporary folder is writable")
+}
