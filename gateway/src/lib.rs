@@ -19,6 +19,7 @@ pub mod few;
 mod fixtures;
 pub mod frame;
 pub mod http;
+pub mod ingest;
 pub mod limits;
 pub mod message;
 pub mod metrics;
