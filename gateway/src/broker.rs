@@ -185,6 +185,11 @@ pub trait Broker: Send + Sync + 'static {
     /// `memory` or `redis`.
     fn kind(&self) -> &'static str;
 
+    /// Whether it answers and its subscriptions stand; while not, new streams are asked to come back.
+    fn up(&self) -> bool {
+        true
+    }
+
     /// The Channels that it serves now; called for each new Snapshot.
     fn apply(&self, policies: Vec<Arc<Policy>>);
 

@@ -38,6 +38,10 @@ use std::time::Duration;
 pub const ROOM_WAIT: Duration = Duration::from_secs(1);
 /// How long other gateways have to say who listens; the keeper itself waits no longer than that.
 const PRESENCE_WAIT: Duration = Duration::from_millis(300);
+/// How often, and with which pauses, a server that does not answer is looked at before a stream is turned
+/// away: for a second.
+const REACH_TRIES: u32 = 20;
+const REACH_PAUSE: Duration = Duration::from_millis(50);
 /// How often lingering topics and idle history are looked at.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -241,6 +245,19 @@ impl Topics {
             .ask(asked)
             .await
             .unwrap_or(Err(PublishError::Busy))
+    }
+
+    /// Waits until the server of `target` answers and is heard. A short interruption is waited for, a longer
+    /// one is told: a stream that opened meanwhile would look alive and hear nothing.
+    pub async fn reach(&self, target: &Target) -> Result<(), Unavailable> {
+        let hub = self.hub(target)?;
+        for _ in 0..REACH_TRIES {
+            if hub.broker.up() {
+                return Ok(());
+            }
+            tokio::time::sleep(REACH_PAUSE).await;
+        }
+        Err(unavailable("reach the server", &"it does not answer"))
     }
 
     /// The newest messages kept, oldest first; at most `limit` and 1,000.

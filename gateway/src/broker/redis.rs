@@ -137,12 +137,6 @@ impl Redis {
         })
     }
 
-    /// Whether the server answers and all subscriptions stand.
-    #[must_use]
-    pub fn up(&self) -> bool {
-        self.commands.up() && self.standing.borrow().1
-    }
-
     async fn join(
         &self,
         target: &Target,
@@ -164,6 +158,10 @@ impl Redis {
 impl Broker for Redis {
     fn kind(&self) -> &'static str {
         "redis"
+    }
+
+    fn up(&self) -> bool {
+        self.commands.up() && self.standing.borrow().1
     }
 
     fn apply(&self, _policies: Vec<Arc<Policy>>) {}

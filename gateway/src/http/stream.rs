@@ -131,6 +131,9 @@ async fn prepare(
             Subject::Feed => state.topics.feed(&wanted.policy),
         })
         .collect();
+    for target in &targets {
+        state.topics.reach(target).await?;
+    }
     let joined = state.door.join(&targets).await?;
     let lineages: Vec<_> = joined
         .iter()
