@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, watch};
+use tracing::field::display;
 
 /// How often the series of deleted Channels are dropped whose last streams are gone.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -81,13 +82,8 @@ fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts> {
             .context("start a worker")?;
     }
     let Addresses { public, tls, admin } = addresses;
-    tracing::info!(
-        ?public,
-        ?tls,
-        ?admin,
-        broker = parts.topics.broker_kind(),
-        "listening"
-    );
+    let (tls, broker) = (tls.map(display), parts.topics.broker_kind());
+    tracing::info!(%public, tls, %admin, broker, "listening");
     Ok(parts)
 }
 

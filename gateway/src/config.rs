@@ -66,16 +66,16 @@ impl Config {
     }
 
     fn apply(&self, snapshot: Arc<Snapshot>) {
-        let revision = &snapshot.revision;
+        let revision = &*snapshot.revision;
         tracing::info!(
-            ?revision,
+            revision,
             channels = snapshot.policies().len(),
             "configuration applied"
         );
         self.metrics.config_revision.reset();
         self.metrics
             .config_revision
-            .with_label_values(&[&**revision])
+            .with_label_values(&[revision])
             .set(1);
         self.metrics
             .config_applies

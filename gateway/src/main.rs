@@ -30,7 +30,10 @@ fn serve(settings: Settings) -> ExitCode {
     }
     match app::run(settings) {
         Ok(End::Drained) => ExitCode::SUCCESS,
-        Ok(End::Hurried) => ExitCode::FAILURE,
+        Ok(End::Hurried) => {
+            tracing::warn!("a second signal came; streams that are left end without a word");
+            ExitCode::FAILURE
+        }
         Ok(End::Failed(task)) => {
             tracing::error!(task, "an essential task ended; the gateway ends, too");
             ExitCode::FAILURE

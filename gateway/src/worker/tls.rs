@@ -70,7 +70,7 @@ impl Watcher {
                 Ok(false) => told = None,
                 Ok(true) => {
                     told = None;
-                    tracing::info!(dir = ?self.dir, "tls certificate reloaded");
+                    tracing::info!(dir = %self.dir.display(), "tls certificate reloaded");
                 }
                 Err(error) => {
                     let text = error.to_string();

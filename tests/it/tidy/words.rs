@@ -68,6 +68,7 @@ fn the_metrics_of_code_and_readme_are_the_same_set() {
         code.extend(
             literals
                 .filter_map(|text| text.split('"').next())
+                .filter(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
                 .map(|name| format!("siar_{name}")),
         );
     }
