@@ -38,6 +38,9 @@ use tracing::field::display;
 
 /// How often the series of deleted Channels are dropped whose last streams are gone.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// So long connections wait in the kernel for the first configuration; afterwards they are accepted, and
+/// streams are told `starting`. It usually takes a twentieth of a second.
+const FIRST_CONFIGURATION: Duration = Duration::from_secs(3);
 
 /// What there is one of in the process.
 struct Parts {
@@ -61,12 +64,12 @@ pub fn run(settings: Settings) -> anyhow::Result<End> {
     runtime.block_on(async {
         let signals = Signals::new().context("hear signals")?;
         let (essential, ended) = Essential::new();
-        let parts = start(settings, essential)?;
+        let parts = start(settings, essential).await?;
         Ok(parts.wait(signals, ended).await)
     })
 }
 
-fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts> {
+async fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts> {
     let sockets = Sockets::bind(&settings)?;
     let addresses = sockets.addresses;
     let mailboxes: Vec<Arc<Mailbox>> = (0..settings.workers).map(|_| Arc::default()).collect();
@@ -75,6 +78,14 @@ fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts> {
     parts.start_admin(sockets.admin)?;
     if let Some(watcher) = sockets.certificate {
         parts.essential.start("certificate", watcher.run());
+    }
+    let mut snapshots = parts.config.watch();
+    let first = snapshots.wait_for(Option::is_some);
+    if tokio::time::timeout(FIRST_CONFIGURATION, first)
+        .await
+        .is_err()
+    {
+        tracing::warn!("no configuration yet; streams are asked to come back");
     }
     for (index, (ports, mailbox)) in sockets.workers.into_iter().zip(mailboxes).enumerate() {
         parts
