@@ -65,6 +65,12 @@ impl Failure {
         }
     }
 
+    /// Whether the server does not know the script yet.
+    #[must_use]
+    pub fn unknown_script(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+    }
+
     /// Whether the same command may succeed a little later.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -98,7 +104,6 @@ fn transient(error: &RedisError) -> bool {
 
 impl Commands {
     /// The door, and what keeps the connection: to be run as a task of its own.
-    #[must_use]
     pub fn new(source: Source, backoff: Backoff) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, live) = watch::channel(None);
         let commands = Self {
@@ -115,9 +120,10 @@ impl Commands {
         self.live.borrow().is_some()
     }
 
-    /// Waits until [`Self::up`] may have changed.
-    pub async fn changed(&mut self) {
-        if self.live.changed().await.is_err() {
+    /// Waits until there is a connection.
+    pub async fn connected(&self) {
+        let mut live = self.live.clone();
+        if live.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
     }

@@ -2,4 +2,6 @@
 
 mod basics;
 mod faults;
+mod fleet;
+mod raw;
 mod server;
