@@ -33,6 +33,7 @@ use crate::broker::{
     Broker, LocalPresence, Page, PresencePart, Publication, PublishError, Published, Since, Sink,
     Target, Unavailable,
 };
+use crate::clock::Now;
 use crate::message::Session;
 use crate::metrics::Metrics;
 use crate::position::{Lineage, Position};
@@ -46,6 +47,7 @@ use joined::Joined;
 use keys::Keys;
 use lease::Desk;
 use presence::Presence;
+use prometheus::IntGauge;
 use publish::Publisher;
 use sessions::Sessions;
 use std::sync::Arc;
@@ -87,6 +89,9 @@ pub struct Redis {
     presence: Arc<Presence>,
     sessions: Sessions,
     standing: watch::Receiver<(u64, bool)>,
+    metrics: Arc<Metrics>,
+    /// Host and port.
+    label: String,
     /// Whether a configuration was applied, and then whether somebody has to number raw messages.
     applied: watch::Sender<Option<bool>>,
     /// Dropped with this: ends the tasks.
@@ -105,16 +110,19 @@ impl Redis {
         start::start(settings, metrics, sink, essential)
     }
 
-    /// Waits for the first contact: the server answers, the subscriptions stand and, after the first
-    /// configuration, somebody numbers raw messages if any are to be numbered.
-    pub async fn contact(&self) {
+    /// Waits for the first configuration, and then until somebody numbers raw messages if any are to be
+    /// numbered, but not for ever. The server should be [`Broker::up`].
+    pub async fn numbering(&self) {
         let mut applied = self.applied.subscribe();
-        let (mut standing, mut ready) = (self.standing.clone(), self.desk.ready.subscribe());
-        // All senders live as long as the tasks, which end when `self` does.
+        // The senders live in `self`.
         drop(applied.wait_for(Option::is_some).await);
-        self.commands.connected().await;
-        drop(standing.wait_for(|standing| standing.1).await);
-        drop(ready.wait_for(|ready| *ready).await);
+        let mut ready = self.desk.ready.subscribe();
+        if timeout(NUMBERED, ready.wait_for(|ready| *ready))
+            .await
+            .is_err()
+        {
+            tracing::warn!("nobody numbers raw messages yet");
+        }
     }
 
     /// Waits until raw messages of `policy` are numbered by somebody, but not for ever: without a holder of
@@ -137,6 +145,10 @@ impl Redis {
         }
     }
 
+    fn gauge(&self) -> IntGauge {
+        self.metrics.redis_up.with_label_values(&[&*self.label])
+    }
+
     async fn join(
         &self,
         target: &Target,
@@ -156,6 +168,13 @@ impl Redis {
     }
 }
 
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // A server that nobody names any more is not down. A child that is gone already is no error.
+        drop(self.metrics.redis_up.remove_label_values(&[&*self.label]));
+    }
+}
+
 impl Broker for Redis {
     fn kind(&self) -> &'static str {
         "redis"
@@ -163,6 +182,10 @@ impl Broker for Redis {
 
     fn up(&self) -> bool {
         self.commands.up() && self.standing.borrow().1
+    }
+
+    fn tend(&self, _now: Now) {
+        self.gauge().set(i64::from(self.up()));
     }
 
     fn apply(&self, policies: Vec<Arc<Policy>>) {

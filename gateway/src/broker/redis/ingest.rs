@@ -37,7 +37,7 @@ pub struct Ingest {
     complaints: Mutex<HashMap<ChannelName, Complaint>>,
     /// What this process hears in order to number it; none: it does not number.
     listening: Mutex<Option<Vec<Name>>>,
-    /// How often raw messages may have been lost, as far as it was told.
+    /// The number of the newest loss that was told; none before the server was asked.
     losses: Mutex<Option<u64>>,
     random: Mutex<StdRng>,
 }
@@ -241,10 +241,14 @@ impl Ingest {
         self.lose(|policy| policy.history.is_none());
     }
 
-    /// Raw messages that should have been numbered were lost `times` times since the server remembers.
-    pub fn lost(&self, times: u64) {
-        let known = self.losses.lock().replace(times);
-        if known.is_some_and(|known| known < times) {
+    /// Raw messages that should have been numbered were lost; `newest` is the number of the last time, 0
+    /// for a server that remembers none. Each time is told once.
+    pub fn lost(&self, newest: u64) {
+        let mut losses = self.losses.lock();
+        let known = *losses;
+        *losses = Some(newest.max(known.unwrap_or_default()));
+        drop(losses);
+        if known.is_some_and(|known| known < newest) {
             self.lose(|policy| policy.history.is_some());
         }
     }

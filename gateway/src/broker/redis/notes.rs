@@ -21,7 +21,7 @@ pub enum Note {
         streams: u64,
         names: Vec<String>,
     },
-    /// Raw messages may have been lost, for the `n`th time.
+    /// Raw messages may have been lost; `n` rises with each time.
     Lost { n: u64 },
     /// The holder of the ingest lease leaves, and looks for a successor.
     Offer { from: String },

@@ -15,6 +15,7 @@ use super::number::Numbering;
 use super::presence::Presence;
 use super::publish::Publisher;
 use super::pump::{Inlet, Pump};
+use super::server;
 use super::sessions::{Sessions, Sweep};
 use super::wanted::Wanted;
 use super::{Redis, Settings};
@@ -53,6 +54,7 @@ pub fn start(
         id,
         seed,
     } = settings;
+    let label = server::label(&source());
     let (alive, end) = watch::channel(());
     let tasks = Tasks { essential, end };
     let keys = Keys::new(&key_prefix, &gateway, &id);
@@ -83,7 +85,7 @@ pub fn start(
         wanted: wanted.clone(),
         joined: joined.clone(),
         inlet,
-        metrics,
+        metrics: metrics.clone(),
         standing,
     };
     tasks.run("redis subscription", link.run(Backoff::new(!seed)));
@@ -109,6 +111,8 @@ pub fn start(
         presence,
         sessions,
         standing: stands,
+        metrics,
+        label,
         applied: watch::Sender::new(None),
         _alive: alive,
     })

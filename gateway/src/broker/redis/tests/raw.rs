@@ -68,7 +68,7 @@ async fn raw_messages_of_a_channel_with_history_are_numbered_without_listeners()
     let gateway = Gateway::new(&server);
     let policy = ingesting("users", 10, &["users.{id}", "sse"], FLASK);
     gateway.broker.apply(vec![policy.clone()]);
-    gateway.broker.contact().await;
+    gateway.broker.numbering().await;
     for data in 1..=5 {
         let payload = format!(r#"{{"data": {data}}}"#);
         server.ask(&["PUBLISH", "users.7", &payload]).await;
@@ -209,4 +209,34 @@ async fn a_channel_that_begins_to_hear_raw_publishers_does_so_for_open_streams()
     .await
     .expect("the subscription begins");
     assert_eq!(gateway.frame().await.1, "x");
+}
+
+#[tokio::test]
+async fn a_restarted_server_interrupts_raw_publishers_once() {
+    let server = Server::start().await;
+    let one = Gateway::new(&server);
+    let two = Gateway::new(&server);
+    let policy = ingesting("sse", 10, &["sse"], FLASK);
+    for gateway in [&one, &two] {
+        gateway.broker.apply(vec![policy.clone()]);
+        let target = gateway.target(&policy, "sse");
+        gateway.broker.subscribe(target).await.unwrap();
+    }
+    for _ in 0..2 {
+        server.kill();
+        server.run().await;
+        for gateway in [&one, &two] {
+            assert_eq!(lost(gateway).await, GapReason::Ingest);
+        }
+    }
+    server.ask(&["PUBLISH", "sse", r#"{"data":"x"}"#]).await;
+    for gateway in [&one, &two] {
+        loop {
+            match gateway.next().await {
+                Arrival::Frame { frame, .. } => break assert_eq!(frame.message().data(), "x"),
+                Arrival::Resumed { .. } => {}
+                Arrival::Lost { .. } => panic!("told twice"),
+            }
+        }
+    }
 }
