@@ -237,7 +237,13 @@ impl Parts {
             window: self.settings.drain,
         };
         let limits = self.limits;
-        let closed = drain.run(|| clock::now().steady, || limits.all_streams());
+        let closed = async {
+            let left = drain
+                .run(|| clock::now().steady, || limits.all_streams())
+                .await;
+            self.topics.hand_over().await;
+            left
+        };
         drain::race(failed(), signals.next(), closed).await
     }
 }

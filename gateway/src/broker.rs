@@ -196,6 +196,11 @@ pub trait Broker: Send + Sync + 'static {
     /// What is due, once a second.
     fn tend(&self, _now: Now) {}
 
+    /// The process ends: hands over to others what only one gateway does, within a few seconds.
+    fn hand_over(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+
     /// Numbers `publication`, keeps it if the Channel has history, and passes it on.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
 
@@ -218,9 +223,9 @@ pub trait Broker: Send + Sync + 'static {
     fn since(&self, address: Address, since: Since)
     -> BoxFuture<'_, Result<Position, Unavailable>>;
 
-    /// What the other gateways of this server say of `address`, one part for each that answered in time,
-    /// this one left out. None: there is nobody else who could be asked.
-    fn ask_presence(&self, address: Address) -> BoxFuture<'_, Option<Vec<PresencePart>>>;
+    /// What the other gateways of this server say of `address`, one part for each, this one left out; none
+    /// in place of a part that did not come in time.
+    fn ask_presence(&self, address: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>>;
 
     /// Sets once what answers the questions of other gateways.
     fn answer_presence(&self, local: LocalPresence);

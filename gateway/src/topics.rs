@@ -4,6 +4,7 @@
 //! Never: knows of streams. Used by: `worker`, which joins and reads; `http`, which publishes and asks.
 
 mod entry;
+mod hand_over;
 mod hub;
 pub mod mailbox;
 pub mod presence;
@@ -292,7 +293,10 @@ impl Topics {
                 tokio::time::timeout(PRESENCE_WAIT * 2, asked).await
             });
             match asked.await {
-                Ok(Ok(others)) => parts.extend(others.unwrap_or_default()),
+                Ok(Ok(others)) => {
+                    complete &= others.iter().all(Option::is_some);
+                    parts.extend(others.into_iter().flatten());
+                }
                 Ok(Err(_)) | Err(Busy) => complete = false,
             }
         }

@@ -31,7 +31,7 @@ const FIRST_ANSWER: Duration = Duration::from_secs(30);
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
 /// How keepers are made, and what to wait for before the gateway is ready: with a Redis of its own, that
-/// this one has answered. `random` gives seeds.
+/// this one has answered and raw messages are numbered. `random` gives seeds.
 pub fn make(
     settings: &Settings,
     metrics: &Arc<Metrics>,
@@ -80,6 +80,8 @@ async fn first_answer(redis: Arc<OnceLock<Arc<Redis>>>) {
     };
     if timeout(FIRST_ANSWER, answer).await.is_err() {
         tracing::error!("redis has not answered for 30 s; serving without it");
+    } else if let Some(redis) = redis.get() {
+        redis.numbering().await;
     }
 }
 

@@ -253,8 +253,8 @@ impl Broker for Memory {
         ready(Ok(self.look(&address, |kept| kept.since(since)))).boxed()
     }
 
-    fn ask_presence(&self, _address: Address) -> BoxFuture<'_, Option<Vec<PresencePart>>> {
-        ready(None).boxed()
+    fn ask_presence(&self, _address: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>> {
+        ready(Vec::new()).boxed()
     }
 
     fn answer_presence(&self, _local: LocalPresence) {}

@@ -5,13 +5,22 @@
 
 mod backoff;
 mod commands;
+mod gate;
 mod history;
+mod ingest;
 mod joined;
 mod keys;
+mod lease;
 mod link;
+mod notes;
+mod number;
+mod presence;
 mod publish;
 mod pump;
+mod raw;
 mod server;
+mod sessions;
+mod start;
 #[cfg(test)]
 mod tests;
 mod wanted;
@@ -24,20 +33,23 @@ use crate::broker::{
     Broker, LocalPresence, Page, PresencePart, Publication, PublishError, Published, Since, Sink,
     Target, Unavailable,
 };
+use crate::clock::Now;
 use crate::message::Session;
 use crate::metrics::Metrics;
 use crate::position::{Lineage, Position};
 use crate::tasks::Essential;
-use backoff::Backoff;
 use commands::Commands;
 use crds::policy::Policy;
 use futures_util::future::BoxFuture;
 use history::History;
+use ingest::Ingest;
 use joined::Joined;
 use keys::Keys;
-use link::Link;
+use lease::Desk;
+use presence::Presence;
+use prometheus::IntGauge;
 use publish::Publisher;
-use pump::{Inlet, Pump};
+use sessions::Sessions;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -46,6 +58,9 @@ use wanted::{Name, Wanted};
 
 /// Time to have one address subscribed to and its lineage read.
 const SUBSCRIBE: Duration = Duration::from_secs(9);
+
+/// How long a join waits for somebody to number raw messages; a lease that nobody renews is over before.
+const NUMBERED: Duration = Duration::from_secs(5);
 
 /// What a keeper is told once.
 pub struct Settings {
@@ -69,7 +84,16 @@ pub struct Redis {
     publisher: Arc<Publisher>,
     wanted: Arc<Wanted>,
     joined: Arc<Joined>,
+    ingest: Arc<Ingest>,
+    desk: Arc<Desk>,
+    presence: Arc<Presence>,
+    sessions: Sessions,
     standing: watch::Receiver<(u64, bool)>,
+    metrics: Arc<Metrics>,
+    /// Host and port.
+    label: String,
+    /// Whether a configuration was applied, and then whether somebody has to number raw messages.
+    applied: watch::Sender<Option<bool>>,
     /// Dropped with this: ends the tasks.
     _alive: watch::Sender<()>,
 }
@@ -83,58 +107,46 @@ impl Redis {
         sink: Sink,
         essential: &Essential,
     ) -> Arc<Self> {
-        let Settings {
-            source,
-            key_prefix,
-            gateway,
-            id,
-            seed,
-        } = settings;
-        let keys = Keys::new(&key_prefix, &gateway, &id);
-        let (alive, end) = watch::channel(());
-        let start = |name, task: BoxFuture<'static, ()>| {
-            let mut end = end.clone();
-            essential.until(name, async move { drop(end.changed().await) }, task);
+        start::start(settings, metrics, sink, essential)
+    }
+
+    /// Waits for the first configuration, and then until somebody numbers raw messages if any are to be
+    /// numbered, but not for ever. The server should be [`Broker::up`].
+    pub async fn numbering(&self) {
+        let mut applied = self.applied.subscribe();
+        // The senders live in `self`.
+        drop(applied.wait_for(Option::is_some).await);
+        let mut ready = self.desk.ready.subscribe();
+        if timeout(NUMBERED, ready.wait_for(|ready| *ready))
+            .await
+            .is_err()
+        {
+            tracing::warn!("nobody numbers raw messages yet");
+        }
+    }
+
+    /// Waits until raw messages of `policy` are numbered by somebody, but not for ever: without a holder of
+    /// the lease there is still what others publish.
+    async fn numbered(&self, policy: &Policy) {
+        if policy.history.is_none() || !policy.ingest.any() {
+            return;
+        }
+        let mut ready = self.desk.ready.subscribe();
+        let numbered = async {
+            drop(ready.wait_for(|ready| *ready).await);
+            if self.ingest.gate.is_open() {
+                self.wanted
+                    .standing(&raw::names_of(&self.keys, policy))
+                    .await;
+            }
         };
-        let (commands, keep) = Commands::new(source.clone(), Backoff::new(seed));
-        start("redis commands", Box::pin(keep));
-        let (inlet, outlet) = Inlet::new();
-        let (wanted, joined) = (Arc::<Wanted>::default(), Arc::<Joined>::default());
-        let standing = watch::Sender::new((0, false));
-        let heard = standing.subscribe();
-        let link = Link {
-            keys: keys.clone(),
-            source,
-            wanted: wanted.clone(),
-            joined: joined.clone(),
-            inlet,
-            metrics,
-            standing,
-        };
-        start(
-            "redis subscription",
-            Box::pin(link.run(Backoff::new(!seed))),
-        );
-        let pump = Pump {
-            outlet,
-            joined: joined.clone(),
-            sink,
-        };
-        start("redis pump", Box::pin(pump.run()));
-        let history = History {
-            keys: keys.clone(),
-            commands: commands.clone(),
-        };
-        Arc::new(Self {
-            publisher: Arc::new(Publisher::new(keys.clone(), seed)),
-            keys,
-            commands,
-            history,
-            wanted,
-            joined,
-            standing: heard,
-            _alive: alive,
-        })
+        if timeout(NUMBERED, numbered).await.is_err() {
+            tracing::warn!(channel = %policy.channel, "nobody numbers raw messages");
+        }
+    }
+
+    fn gauge(&self) -> IntGauge {
+        self.metrics.redis_up.with_label_values(&[&*self.label])
     }
 
     async fn join(
@@ -143,6 +155,7 @@ impl Redis {
         channel: &str,
         names: &[Name],
     ) -> Result<Lineage, Unavailable> {
+        self.numbered(&target.policy).await;
         loop {
             let session = self.wanted.standing(names).await;
             let lineage = self.history.lineage(&target.address).await?;
@@ -155,6 +168,13 @@ impl Redis {
     }
 }
 
+impl Drop for Redis {
+    fn drop(&mut self) {
+        // A server that nobody names any more is not down. A child that is gone already is no error.
+        drop(self.metrics.redis_up.remove_label_values(&[&*self.label]));
+    }
+}
+
 impl Broker for Redis {
     fn kind(&self) -> &'static str {
         "redis"
@@ -164,7 +184,26 @@ impl Broker for Redis {
         self.commands.up() && self.standing.borrow().1
     }
 
-    fn apply(&self, _policies: Vec<Arc<Policy>>) {}
+    fn tend(&self, _now: Now) {
+        self.gauge().set(i64::from(self.up()));
+    }
+
+    fn apply(&self, policies: Vec<Arc<Policy>>) {
+        self.ingest.apply(&policies);
+        let needed = self.ingest.needed();
+        let before = self.applied.send_replace(Some(needed));
+        if before != Some(needed) {
+            self.desk.ready.send_replace(!needed);
+        }
+        self.desk.due.notify_one();
+    }
+
+    fn hand_over(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.sessions.flush().await;
+            self.desk.leave().await;
+        })
+    }
 
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         Box::pin(async move { self.publisher.publish(&self.commands, &publication).await })
@@ -173,7 +212,7 @@ impl Broker for Redis {
     fn subscribe(&self, target: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
         Box::pin(async move {
             let channel = self.keys.channel(&target.address);
-            let names = vec![Name::channel(&*channel)];
+            let names = self.ingest.names_for(&target);
             self.wanted.want(&names);
             let earlier =
                 self.joined
@@ -221,13 +260,21 @@ impl Broker for Redis {
         Box::pin(async move { self.history.since(&address, since).await })
     }
 
-    fn ask_presence(&self, _address: Address) -> BoxFuture<'_, Option<Vec<PresencePart>>> {
-        Box::pin(async { None })
+    fn ask_presence(&self, address: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>> {
+        Box::pin(async move { self.presence.ask(&address).await })
     }
 
-    fn answer_presence(&self, _local: LocalPresence) {}
+    fn answer_presence(&self, local: LocalPresence) {
+        self.presence.answer_with(local);
+    }
 
-    fn session_opened(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
+    fn session_opened(&self, target: &Target, identity: Option<&Arc<str>>, session: Session) {
+        self.sessions
+            .opened(target, identity.map(|name| &**name), session);
+    }
 
-    fn session_closed(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
+    fn session_closed(&self, target: &Target, identity: Option<&Arc<str>>, session: Session) {
+        self.sessions
+            .closed(target, identity.map(|name| &**name), session);
+    }
 }

@@ -8,7 +8,9 @@ use super::server::{self, Source};
 use crate::broker::Unavailable;
 use crate::clock;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind,
+};
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -65,6 +67,12 @@ impl Failure {
         }
     }
 
+    /// Whether the server does not know the script yet.
+    #[must_use]
+    pub fn unknown_script(&self) -> bool {
+        matches!(self, Self::Redis(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript))
+    }
+
     /// Whether the same command may succeed a little later.
     #[must_use]
     pub fn passes(&self) -> bool {
@@ -98,14 +106,13 @@ fn transient(error: &RedisError) -> bool {
 
 impl Commands {
     /// The door, and what keeps the connection: to be run as a task of its own.
-    #[must_use]
     pub fn new(source: Source, backoff: Backoff) -> (Self, impl Future<Output = ()> + Send) {
         let (sender, live) = watch::channel(None);
         let commands = Self {
             live,
             lost: watch::Sender::new(0),
         };
-        let keep = keep(source, backoff, sender, commands.lost.subscribe());
+        let keep = keep(source, backoff, sender, commands.lost.clone());
         (commands, keep)
     }
 
@@ -113,13 +120,6 @@ impl Commands {
     #[must_use]
     pub fn up(&self) -> bool {
         self.live.borrow().is_some()
-    }
-
-    /// Waits until [`Self::up`] may have changed.
-    pub async fn changed(&mut self) {
-        if self.live.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     }
 
     /// Waits for a connection and for the answer of `ask`, both together at most `limit`.
@@ -158,11 +158,20 @@ async fn keep(
     source: Source,
     mut backoff: Backoff,
     live: watch::Sender<Option<Live>>,
-    mut lost: watch::Receiver<u64>,
+    lost: watch::Sender<u64>,
 ) {
+    let mut heard = lost.subscribe();
     let mut complaint = Complaint::default();
     for number in 1.. {
-        let config = AsyncConnectionConfig::new().set_response_timeout(Some(RESPONSE));
+        let lost = lost.clone();
+        let config = AsyncConnectionConfig::new()
+            .set_response_timeout(Some(RESPONSE))
+            .set_push_sender(move |push: PushInfo| {
+                if push.kind == PushKind::Disconnection {
+                    lost.send_replace(number);
+                }
+                Ok::<_, redis::aio::SendError>(())
+            });
         let ended = match server::connect(&source, config).await {
             Ok(connection) => {
                 backoff.reset();
@@ -170,7 +179,7 @@ async fn keep(
                     connection: connection.clone(),
                     number,
                 }));
-                let cause = ended(connection, number, &mut lost).await;
+                let cause = ended(connection, number, &mut heard).await;
                 live.send_replace(None);
                 cause
             }
@@ -202,6 +211,6 @@ async fn ended(
     };
     tokio::select! {
         cause = alive => cause,
-        _ = lost.wait_for(|&newest| newest >= number) => "a command failed".into(),
+        _ = lost.wait_for(|&newest| newest >= number) => "disconnected, or a command failed".into(),
     }
 }

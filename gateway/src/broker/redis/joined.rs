@@ -72,12 +72,6 @@ impl Joined {
             .collect()
     }
 
-    /// Whether any joined address is one of `pick`.
-    #[must_use]
-    pub fn any(&self, pick: impl Fn(&Target) -> bool) -> bool {
-        self.0.lock().values().any(|entry| pick(&entry.target))
-    }
-
     /// Takes over a new configuration: `change` gives for each target what it is now and the subscriptions
     /// it needs, or nothing to leave it. Answers the names to want and to give up.
     pub fn revise(

@@ -7,11 +7,11 @@
 --          the last holder gave it back, "0" when it just ended, "" when there was none; {"held", token, "",
 --          lost}; {"other", ready, "", lost}; or {"vacant", "", "", lost}: ask again.
 -- ready    the holder hears all raw messages. Answers {"ok"} or {"no"}, as all that follow.
--- lost     4: channel of the fleet. Raw messages may have been lost: counts and tells it.
+-- lost     4: channel of the fleet. Raw messages may have been lost: numbers and tells it.
 -- give     4: channel of the fleet, 5: the successor. Publishes the marker.
 -- release  nobody is there to take it.
 --
--- Fields of the ledger: token the newest, lost how often, clean, ready.
+-- Fields of the ledger: token and lost, the newest of each; clean, ready.
 
 local op, id, ttl = ARGV[1], ARGV[2], ARGV[3]
 local held = redis.call('GET', KEYS[1])
@@ -20,10 +20,11 @@ if held then
   holder, token = string.match(held, '^(%S+) (%d+)$')
 end
 
-local function next_token()
+-- Rises, even when the server forgot what it was: milliseconds since 1970, or one more than before.
+local function next_value(field)
   local now = redis.call('TIME')
   local least = tonumber(now[1]) * 1000 + math.floor(tonumber(now[2]) / 1000)
-  return string.format('%d', math.max(least, tonumber(redis.call('HGET', KEYS[2], 'token') or '0') + 1))
+  return string.format('%d', math.max(least, tonumber(redis.call('HGET', KEYS[2], field) or '0') + 1))
 end
 
 if op == 'take' then
@@ -40,15 +41,16 @@ if op == 'take' then
     -- The server forgot everything; its holder comes first.
     return {'vacant', '', '', lost}
   end
-  token = next_token()
+  token = next_value('token')
   redis.call('SET', KEYS[1], id .. ' ' .. token, 'PX', ttl)
   redis.call('HSET', KEYS[2], 'token', token, 'clean', '0', 'ready', '0')
   return {'taken', token, clean, lost}
 end
 
 if op == 'lost' then
-  local lost = redis.call('HINCRBY', KEYS[2], 'lost', 1)
-  redis.call('PUBLISH', ARGV[4], string.format('{"k":"lost","n":%d}', lost))
+  local lost = next_value('lost')
+  redis.call('HSET', KEYS[2], 'lost', lost)
+  redis.call('PUBLISH', ARGV[4], '{"k":"lost","n":' .. lost .. '}')
   return {'ok'}
 end
 
@@ -58,7 +60,7 @@ end
 if op == 'ready' then
   redis.call('HSET', KEYS[2], 'ready', '1')
 elseif op == 'give' then
-  token = next_token()
+  token = next_value('token')
   redis.call('SET', KEYS[1], ARGV[5] .. ' ' .. token, 'PX', ttl)
   redis.call('HSET', KEYS[2], 'token', token)
   redis.call('PUBLISH', ARGV[4], '{"k":"take","to":"' .. ARGV[5] .. '","token":' .. token .. '}')

@@ -58,7 +58,7 @@ impl Ears {
                 }
             }
             kind => {
-                let push = Push::read(kind, info.data);
+                let push = Push::read(&kind, info.data);
                 // What finds no room is a hole in no matter what: everything is looked at anew.
                 if push.is_some_and(|push| !self.inlet.offer(push)) {
                     self.lost.notify_one();
@@ -79,7 +79,8 @@ impl Link {
         let up = self.metrics.redis_up.with_label_values(&[&label]);
         let reconnects = self.metrics.redis_reconnects.with_label_values(&[&label]);
         up.set(0);
-        self.wanted.want(&[Name::channel(self.keys.probe())]);
+        let own = [self.keys.probe(), self.keys.control(), self.keys.own()];
+        self.wanted.want(&own.map(Name::channel));
         let mut complaint = Complaint::default();
         loop {
             let stood = self.standing.borrow().0;
@@ -176,6 +177,7 @@ impl Link {
             let resumed = batch.iter().cloned().zip(lineages).collect();
             self.inlet.insert(Push::Resumed(resumed)).await;
         }
+        self.inlet.insert(Push::Standing).await;
         Ok(())
     }
 }

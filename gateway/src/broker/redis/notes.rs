@@ -4,28 +4,31 @@
 //! during every rollout. Pure. Used by: `pump`, which hears them; `lease`, `presence`, which speak.
 
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 /// One note.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "k", rename_all = "lowercase")]
 pub enum Note {
     /// Who listens to the address published at `channel`? The answer goes to `from`.
-    Ask { n: u64, from: Arc<str>, channel: String },
+    Ask {
+        n: u64,
+        from: String,
+        channel: String,
+    },
     /// The answer to question `n`.
     Answer {
         n: u64,
         streams: u64,
-        names: Vec<Arc<str>>,
+        names: Vec<String>,
     },
-    /// Raw messages may have been lost, for the `n`th time.
+    /// Raw messages may have been lost; `n` rises with each time.
     Lost { n: u64 },
     /// The holder of the ingest lease leaves, and looks for a successor.
-    Offer { from: Arc<str> },
+    Offer { from: String },
     /// `id` hears all raw messages and could take over from `from`.
-    Ready { from: Arc<str>, id: Arc<str> },
+    Ready { from: String, id: String },
     /// The marker: `to` numbers what follows.
-    Take { to: Arc<str>, token: u64 },
+    Take { to: String, token: u64 },
     /// What stood before the marker with this token is numbered.
     Done { token: u64 },
 }

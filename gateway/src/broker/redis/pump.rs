@@ -4,11 +4,17 @@
 //! waits for anything but the queue. Used by: `link`, which fills it; `redis`, which runs it.
 
 use super::backoff::Complaint;
+use super::ingest::Ingest;
 use super::joined::Joined;
+use super::keys::Keys;
+use super::lease::Desk;
+use super::notes::Note;
+use super::presence::Presence;
+use super::raw::Confirmed;
 use super::wanted::Name;
 use super::wire;
 use crate::address::Address;
-use crate::broker::{Arrival, Sink};
+use crate::broker::{Arrival, PresencePart, Sink};
 use crate::clock;
 use crate::position::Lineage;
 use redis::{PushKind, Value};
@@ -34,14 +40,16 @@ pub enum Push {
     Unsubscribed(Name),
     /// What follows comes from a new connection.
     Restarted,
-    /// All subscriptions stand again; what the server remembers now.
+    /// All subscriptions stand again; what the server remembers now, in parts.
     Resumed(Vec<(Address, Lineage)>),
+    /// That was all of it.
+    Standing,
 }
 
 impl Push {
     /// Reads what the server sent; none: nothing that concerns us.
     #[must_use]
-    pub fn read(kind: PushKind, data: Vec<Value>) -> Option<Self> {
+    pub fn read(kind: &PushKind, data: Vec<Value>) -> Option<Self> {
         let mut data = data.into_iter();
         let mut text = || match data.next()? {
             Value::BulkString(text) => Some(text),
@@ -77,7 +85,11 @@ impl Push {
             Self::Message {
                 channel, payload, ..
             } => channel.len() + payload.len(),
-            Self::Subscribed(_) | Self::Unsubscribed(_) | Self::Restarted | Self::Resumed(_) => 0,
+            Self::Subscribed(_)
+            | Self::Unsubscribed(_)
+            | Self::Restarted
+            | Self::Resumed(_)
+            | Self::Standing => 0,
         }
     }
 }
@@ -161,7 +173,11 @@ impl Outlet {
 /// Takes the pushes and tells what they mean.
 pub struct Pump {
     pub outlet: Outlet,
+    pub keys: Keys,
     pub joined: Arc<Joined>,
+    pub ingest: Arc<Ingest>,
+    pub presence: Arc<Presence>,
+    pub desk: Arc<Desk>,
     pub sink: Sink,
 }
 
@@ -169,25 +185,60 @@ impl Pump {
     /// Works for as long as pushes may come.
     pub async fn run(mut self) {
         let mut complaint = Complaint::default();
+        let mut confirmed = Confirmed::default();
+        let notes = [self.keys.control(), self.keys.own()];
         while let Some(push) = self.outlet.next().await {
             match push {
                 Push::Message {
-                    pattern: None,
+                    pattern,
                     channel,
                     payload,
                 } => {
                     if let Some(address) = self.joined.address(&channel) {
                         self.frame(address, &payload, &mut complaint);
+                    } else if notes.contains(&channel) {
+                        self.note(&payload);
+                    } else if confirmed.takes(pattern.as_deref(), &channel) {
+                        self.ingest.hear(&channel, pattern.is_none(), &payload);
                     }
                 }
-                Push::Message { .. } => {}
                 Push::Resumed(resumed) => {
                     for (address, lineage) in resumed {
                         (self.sink)(Arrival::Resumed { address, lineage });
                     }
                 }
-                Push::Restarted | Push::Subscribed(_) | Push::Unsubscribed(_) => {}
+                Push::Standing => self.ingest.interrupted(),
+                Push::Restarted => confirmed.clear(),
+                Push::Subscribed(name) => confirmed.add(name),
+                Push::Unsubscribed(name) => confirmed.remove(&name),
             }
+        }
+    }
+
+    fn note(&self, text: &[u8]) {
+        let Some(note) = Note::read(text) else { return };
+        match note {
+            Note::Ask { n, from, channel } => self.presence.asked(n, &from, &channel),
+            Note::Answer { n, streams, names } => {
+                let part = PresencePart {
+                    streams,
+                    identities: names.into_iter().map(Arc::from).collect(),
+                };
+                self.presence.answered(n, part);
+            }
+            Note::Lost { n } => self.ingest.lost(n),
+            Note::Done { .. } => self.ingest.gate.take_turn(),
+            Note::Take { ref to, token } => {
+                // Here and now: what comes next is the successor's.
+                if **to == **self.keys.id() {
+                    let now = clock::now().steady;
+                    self.ingest.gate.open_after_marker(token, now);
+                } else {
+                    self.ingest.gate.close_by_marker(token);
+                }
+                self.desk.note(note);
+            }
+            Note::Offer { .. } | Note::Ready { .. } => self.desk.note(note),
         }
     }
 

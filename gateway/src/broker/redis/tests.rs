@@ -2,4 +2,7 @@
 
 mod basics;
 mod faults;
+mod fleet;
+mod raw;
 mod server;
+mod tls;

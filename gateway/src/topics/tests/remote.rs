@@ -61,13 +61,13 @@ impl Broker for Elsewhere {
     ) -> BoxFuture<'_, Result<Position, Unavailable>> {
         self.memory.since(address, since)
     }
-    fn ask_presence(&self, _: Address) -> BoxFuture<'_, Option<Vec<PresencePart>>> {
+    fn ask_presence(&self, _: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>> {
         let identities = vec!["ben".into()];
         Box::pin(async {
-            Some(vec![PresencePart {
+            vec![Some(PresencePart {
                 streams: 2,
                 identities,
-            }])
+            })]
         })
     }
     fn answer_presence(&self, _: LocalPresence) {}

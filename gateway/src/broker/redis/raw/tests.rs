@@ -58,29 +58,24 @@ fn a_raw_name_finds_each_of_its_channels_once() {
 
 #[test]
 fn reserved_names_are_never_taken() {
-    let policies = [
-        policy("a", "", &["{any}"], FLASK),
-        policy("b", "app:", &["{any}"], FLASK),
-    ];
+    let anything = policy("a", "", &["{any}"], FLASK);
+    let prefixed = policy("b", "app:", &["{any}"], FLASK);
     for raw in [
         "siar:{a}",
         "__keyspace@0__:x",
         "juggernaut",
         "juggernaut:subscribe",
-        "app:juggernaut",
-        "app:siar:x",
     ] {
-        check(&policies, raw, &[]);
+        check(std::slice::from_ref(&anything), raw, &[]);
+        let raw = format!("app:{raw}");
+        check(std::slice::from_ref(&prefixed), &raw, &[]);
     }
 }
 
 #[test]
 fn names_carry_the_prefix_and_escape_glob_characters() {
     let names = names_of(&keys(), &policy("a", "a*b:", &["sse", "u.{id}"], FLASK));
-    let expected = [
-        Name::channel("a*b:sse"),
-        Name::Pattern(r"a\*b:u.*".into()),
-    ];
+    let expected = [Name::channel("a*b:sse"), Name::Pattern(r"a\*b:u.*".into())];
     assert_eq!(names, expected);
     let names = names_of(&keys(), &policy("a", "app:", &["x"], JUGGER));
     assert_eq!(names, [Name::channel("app:juggernaut")]);

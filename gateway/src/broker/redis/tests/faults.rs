@@ -5,7 +5,6 @@ use crate::broker::{Arrival, Broker, PublishError, Target};
 use crate::close::GapReason;
 use crate::position::{Lineage, Position};
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::timeout;
 
 async fn publish(gateway: &Gateway, target: &Target, data: &str) -> Position {
@@ -176,7 +175,6 @@ async fn a_dropped_keeper_ends_its_tasks_without_alarm() {
     })
     .await
     .expect("the task ends");
-    tokio::time::timeout(Duration::from_secs(1), gateway.ended.recv())
-        .await
-        .map_or((), |ended| assert_eq!(ended, None));
+    let ended = timeout(DEADLINE, gateway.ended.recv()).await;
+    assert_eq!(ended.expect("all tasks end"), None);
 }

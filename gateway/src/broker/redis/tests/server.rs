@@ -8,7 +8,8 @@ use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
 use crds::name::Topic;
-use crds::policy::{Policy, RedisServer};
+use crds::pattern::TopicPattern;
+use crds::policy::{IngestSet, Policy, RedisServer};
 use crds::secret::Secret;
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -157,18 +158,15 @@ impl Gateway {
     }
 
     /// The next frame: its position and data.
-    #[track_caller]
-    pub fn frame(&self) -> impl Future<Output = (String, String)> {
-        async {
-            match self.next().await {
-                Arrival::Frame { frame, .. } => (
-                    frame
-                        .position()
-                        .map_or_else(String::new, |at| at.to_string()),
-                    frame.message().data().to_owned(),
-                ),
-                other => panic!("not a frame: {other:?}"),
-            }
+    pub async fn frame(&self) -> (String, String) {
+        match self.next().await {
+            Arrival::Frame { frame, .. } => (
+                frame
+                    .position()
+                    .map_or_else(String::new, |at| at.to_string()),
+                frame.message().data().to_owned(),
+            ),
+            other => panic!("not a frame: {other:?}"),
         }
     }
 
@@ -229,6 +227,33 @@ pub fn keeper(
 pub fn policy(name: &str, size: u32) -> Policy {
     contract::policy(name, size, false)
 }
+
+/// A Channel of those topics that hears raw publishers.
+pub fn ingesting(name: &str, size: u32, topics: &[&str], ingest: IngestSet) -> Arc<Policy> {
+    let mut policy = policy(name, size);
+    policy.ingest = ingest;
+    policy.topics = topics
+        .iter()
+        .map(|topic| TopicPattern::parse(topic).unwrap())
+        .collect();
+    Arc::new(policy)
+}
+
+pub const FLASK: IngestSet = IngestSet {
+    flask_sse: true,
+    juggernaut: false,
+    raw: false,
+};
+pub const JUGGERNAUT: IngestSet = IngestSet {
+    flask_sse: false,
+    juggernaut: true,
+    raw: false,
+};
+pub const PLAIN: IngestSet = IngestSet {
+    flask_sse: false,
+    juggernaut: false,
+    raw: true,
+};
 
 /// A publication under a key of its own.
 pub fn publication(target: &Target, data: &str) -> Publication {
