@@ -17,6 +17,8 @@ const LAYERS: [&[&str]; 7] = [
         "args",
         "clock",
         "close",
+        "few",
+        "fixtures",
         "limits",
         "message",
         "metrics",

@@ -61,15 +61,7 @@ impl Certs {
     /// A client that trusts this authority only.
     #[must_use]
     pub fn client(&self) -> Arc<ClientConfig> {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_file(self.path("ca.crt")).expect("openssl writes PEM");
-        roots.add(ca).expect("a certificate of an authority");
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider);
-        let config = config
-            .with_safe_default_protocol_versions()
-            .expect("TLS 1.2 and 1.3");
-        Arc::new(config.with_root_certificates(roots).with_no_client_auth())
+        trusting(&self.path("ca.crt"))
     }
 
     fn openssl(&self, arguments: &str) {
@@ -84,6 +76,19 @@ impl Certs {
             String::from_utf8_lossy(&output.stderr)
         );
     }
+}
+
+/// A client that trusts only the authority in a PEM file.
+#[must_use]
+pub fn trusting(ca: &Path) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    let ca = CertificateDer::from_pem_file(ca).expect("a PEM file");
+    roots.add(ca).expect("a certificate of an authority");
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("TLS 1.2 and 1.3");
+    Arc::new(config.with_root_certificates(roots).with_no_client_auth())
 }
 
 impl Default for Certs {

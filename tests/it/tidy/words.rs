@@ -62,16 +62,13 @@ fn every_refusal_is_in_the_readme_and_in_a_test() {
 
 #[test]
 fn the_metrics_of_code_and_readme_are_the_same_set() {
-    let mut code = BTreeSet::new();
-    for (_, text) in sources("gateway/src", &[".rs"]) {
-        let literals = text.split("\"siar_").skip(1);
-        code.extend(
-            literals
-                .filter_map(|text| text.split('"').next())
-                .map(|name| format!("siar_{name}")),
-        );
-    }
-    code.remove("siar_token");
+    // Names are given to the registry in one file; elsewhere they are read, in tests.
+    let text = std::fs::read_to_string(root().join("gateway/src/metrics.rs")).unwrap();
+    let literals = text.split("\"siar_").skip(1);
+    let code: BTreeSet<String> = literals
+        .filter_map(|text| text.split('"').next())
+        .map(|name| format!("siar_{name}"))
+        .collect();
     let readme = readme();
     let rows = readme
         .lines()

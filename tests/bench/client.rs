@@ -1,0 +1,213 @@
+//! The load client, a process of its own: opens streams, counts what arrives, and checks some of them or all.
+//!
+//! It says `ready` when every stream has its opening, and prints one line of JSON when every stream has all of
+//! its messages or the time is over.
+
+use crate::seen::{Seen, Summary};
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tests::certs;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+
+/// Connections that are being opened at once, so that no queue of the server overflows.
+const OPENING: usize = 64;
+/// Streams of one HTTP/2 connection.
+const H2_STREAMS: usize = 50;
+/// Bytes of one read.
+const READ: usize = 64 * 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Transport {
+    Plain,
+    Tls,
+    H2,
+}
+
+/// What the client is to do.
+#[derive(Args, Clone, Debug)]
+pub struct Load {
+    #[arg(long)]
+    pub addr: SocketAddr,
+    #[arg(long, value_enum, default_value = "plain")]
+    pub transport: Transport,
+    #[arg(long)]
+    pub streams: usize,
+    /// With 0 all streams listen to `bench`; else stream i listens to `t` and i modulo this.
+    #[arg(long, default_value_t = 0)]
+    pub topics: usize,
+    /// Messages that each stream gets.
+    #[arg(long)]
+    pub messages: u64,
+    /// Parses every stream, not only fifty of them.
+    #[arg(long)]
+    pub check_all: bool,
+    /// Seconds after which it gives up.
+    #[arg(long, default_value_t = 60)]
+    pub patience: u64,
+    /// The authority of the server's certificate.
+    #[arg(long)]
+    pub ca: Option<PathBuf>,
+}
+
+impl Load {
+    fn path(&self, stream: usize) -> String {
+        match self.topics {
+            0 => "/stream?channel=bench".to_owned(),
+            topics => format!("/stream?channel=t{}", stream % topics),
+        }
+    }
+
+    /// Fifty streams, spread evenly, are looked at closely.
+    fn seen(&self, stream: usize) -> Seen {
+        let every = (self.streams / 50).max(1);
+        Seen::new(self.check_all || stream.is_multiple_of(every))
+    }
+}
+
+/// Runs the load and prints what came of it.
+pub async fn run(load: Load) -> Result<()> {
+    let mut tasks = JoinSet::new();
+    let opening = Arc::new(Semaphore::new(OPENING));
+    // Each stream returns its permit when it has its opening; all of them together mean ready.
+    let ready = Arc::new(Semaphore::new(0));
+    let streams = load.streams;
+    match load.transport {
+        Transport::H2 => {
+            for first in (0..streams).step_by(H2_STREAMS) {
+                let group = first..(first + H2_STREAMS).min(streams);
+                tasks.spawn(h2_group(load.clone(), group, ready.clone()));
+            }
+        }
+        Transport::Plain | Transport::Tls => {
+            for stream in 0..streams {
+                let permit = opening.clone().acquire_owned().await?;
+                tasks.spawn(one(load.clone(), stream, permit, ready.clone()));
+            }
+        }
+    }
+    let all = u32::try_from(streams)?;
+    drop(
+        tokio::time::timeout(Duration::from_secs(60), ready.acquire_many(all))
+            .await
+            .context("not all streams opened")??,
+    );
+    println!("ready");
+    let mut summary = Summary::default();
+    let collected = tokio::time::timeout(Duration::from_secs(load.patience), async {
+        while let Some(seen) = tasks.join_next().await {
+            for seen in seen?? {
+                summary.add(seen, load.messages);
+            }
+        }
+        anyhow::Ok(())
+    });
+    match collected.await {
+        Ok(done) => done?,
+        Err(_late) => summary.missing(streams),
+    }
+    println!("{}", summary.json());
+    Ok(())
+}
+
+async fn one(
+    load: Load,
+    stream: usize,
+    permit: tokio::sync::OwnedSemaphorePermit,
+    ready: Arc<Semaphore>,
+) -> Result<Vec<Seen>> {
+    let tcp = TcpStream::connect(load.addr).await?;
+    let request = format!(
+        "GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n",
+        load.path(stream)
+    );
+    let seen = load.seen(stream);
+    if load.transport == Transport::Tls {
+        let session = tls(&load, tcp).await?;
+        return follow(session, &request, seen, load.messages, permit, &ready).await;
+    }
+    follow(tcp, &request, seen, load.messages, permit, &ready).await
+}
+
+async fn tls(load: &Load, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStream<TcpStream>> {
+    let ca = load.ca.as_ref().context("TLS needs --ca")?;
+    let config = certs::trusting(ca);
+    let name = rustls::pki_types::ServerName::try_from("localhost")?;
+    Ok(TlsConnector::from(config).connect(name, tcp).await?)
+}
+
+async fn follow<T: AsyncRead + AsyncWriteExt + Unpin>(
+    mut socket: T,
+    request: &str,
+    mut seen: Seen,
+    messages: u64,
+    permit: tokio::sync::OwnedSemaphorePermit,
+    ready: &Semaphore,
+) -> Result<Vec<Seen>> {
+    socket.write_all(request.as_bytes()).await?;
+    let mut buffer = vec![0; READ];
+    let mut permit = Some(permit);
+    while !seen.complete(messages) {
+        let count = socket.read(&mut buffer).await?;
+        if count == 0 {
+            bail!("the stream ended");
+        }
+        seen.feed(&buffer[..count]);
+        if seen.opened() && permit.take().is_some() {
+            ready.add_permits(1);
+        }
+    }
+    Ok(vec![seen])
+}
+
+async fn h2_group(
+    load: Load,
+    group: std::ops::Range<usize>,
+    ready: Arc<Semaphore>,
+) -> Result<Vec<Seen>> {
+    let tcp = TcpStream::connect(load.addr).await?;
+    tcp.set_nodelay(true)?;
+    let mut builder = h2::client::Builder::new();
+    builder
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(1 << 24);
+    let (mut send, connection) = builder.handshake::<_, Bytes>(tcp).await?;
+    let driver = tokio::spawn(connection);
+    let mut streams = JoinSet::new();
+    for stream in group {
+        let request = http::Request::get(format!("http://bench{}", load.path(stream)))
+            .header("accept", "text/event-stream")
+            .body(())?;
+        send = send.ready().await?;
+        let (response, _) = send.send_request(request, true)?;
+        let (mut seen, messages, ready) = (load.seen(stream), load.messages, ready.clone());
+        streams.spawn(async move {
+            let mut body = response.await?.into_body();
+            let mut told = false;
+            while !seen.complete(messages) {
+                let data = body.data().await.context("the stream ended")??;
+                body.flow_control().release_capacity(data.len())?;
+                seen.feed(&data);
+                if seen.opened() && !told {
+                    told = true;
+                    ready.add_permits(1);
+                }
+            }
+            anyhow::Ok(seen)
+        });
+    }
+    let mut all = Vec::new();
+    while let Some(seen) = streams.join_next().await {
+        all.push(seen??);
+    }
+    driver.abort();
+    Ok(all)
+}

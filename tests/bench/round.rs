@@ -1,0 +1,261 @@
+//! One measurement: a fresh server, a fresh client, some messages.
+
+use crate::client::Transport;
+use crate::measure::{slab_bytes, sock_bytes};
+use crate::seen::{Summary, now_nanos, text};
+use crate::server::{Kind, Server};
+use anyhow::{Context, Result, bail, ensure};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Memory and counters are read after the server had this long to come to rest.
+const SETTLE: Duration = Duration::from_secs(1);
+/// Bytes of the data of a message.
+pub const MESSAGE: usize = 128;
+
+/// What is done to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Work {
+    pub streams: usize,
+    pub messages: u64,
+    /// None: as fast as the server answers.
+    pub per_second: Option<u32>,
+    pub transport: Transport,
+    pub check_all: bool,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Figures {
+    pub delivery_micros: f64,
+    pub connect_micros: f64,
+    pub stream_bytes: f64,
+    pub sock_bytes: f64,
+    pub slab_bytes: f64,
+    pub p50_millis: f64,
+    pub p99_millis: f64,
+    pub per_second: f64,
+}
+
+/// Measures `kind` doing `work`; an error when a message was lost or came out of order.
+pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
+    let server = Server::start(kind, work.transport == Transport::Tls)?;
+    let mut publisher = Publisher::connect(server.addr)?;
+    std::thread::sleep(SETTLE / 2);
+    let (memory, sock, slab, cpu) = (
+        server.pss_bytes(),
+        sock_bytes(),
+        slab_bytes(),
+        server.cpu_nanos(),
+    );
+    let client = Client::start(&server, work, 0)?;
+    let connected = server.cpu_nanos();
+    std::thread::sleep(SETTLE);
+    let streams = work.streams as f64;
+    let mut figures = Figures {
+        connect_micros: (connected - cpu) as f64 / 1000.0 / streams,
+        stream_bytes: growth(server.pss_bytes(), memory) / streams,
+        sock_bytes: growth(sock_bytes(), sock) / streams,
+        slab_bytes: growth(slab_bytes(), slab) / streams,
+        ..Figures::default()
+    };
+    let (idle, started) = (server.cpu_nanos(), now_nanos());
+    let begin = Instant::now();
+    for number in 0..work.messages {
+        if let Some(per_second) = work.per_second {
+            let due = begin + Duration::from_secs(1) / per_second * u32::try_from(number)?;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        }
+        publisher.post(
+            "/publish?channel=bench",
+            "text/plain",
+            text(number, MESSAGE).as_bytes(),
+        )?;
+    }
+    let summary = client.finish()?;
+    let busy = server.cpu_nanos() - idle;
+    ensure!(
+        summary.complete,
+        "{kind:?} lost or mixed up messages: {summary:?}"
+    );
+    let deliveries = streams * work.messages as f64;
+    figures.delivery_micros = busy as f64 / 1000.0 / deliveries;
+    figures.p50_millis = summary.p50_nanos as f64 / 1e6;
+    figures.p99_millis = summary.p99_nanos as f64 / 1e6;
+    figures.per_second = deliveries / (summary.last_nanos.saturating_sub(started) as f64 / 1e9);
+    Ok(figures)
+}
+
+fn growth(after: u64, before: u64) -> f64 {
+    after as f64 - before as f64
+}
+
+/// Many topics: CPU for each delivery beyond what the same publishing costs without streams, in
+/// microseconds, once in batches of a hundred and once with a request for each message.
+pub fn many_topics(topics: usize, each: usize, rounds: u64) -> Result<[f64; 2]> {
+    const BATCH: usize = 100;
+    let mut results = [0.0; 2];
+    for (result, batch) in results.iter_mut().zip([BATCH, 1]) {
+        let server = Server::start(Kind::Siar, false)?;
+        let mut publisher = Publisher::connect(server.addr)?;
+        let work = Work {
+            streams: topics * each,
+            messages: 2 * rounds,
+            per_second: None,
+            transport: Transport::Plain,
+            check_all: false,
+        };
+        let client = Client::start(&server, work, topics)?;
+        std::thread::sleep(SETTLE);
+        let mut cost = |first: usize, start: u64| -> Result<u64> {
+            let before = server.cpu_nanos();
+            for round in start..start + rounds {
+                for topic in (0..topics).step_by(batch) {
+                    let names = (topic..topics.min(topic + batch))
+                        .map(|topic| format!("t{}", first + topic));
+                    publisher.post_batch(names, round)?;
+                }
+            }
+            std::thread::sleep(SETTLE);
+            Ok(server.cpu_nanos() - before)
+        };
+        // Once before, so that neither side pays for what is made at first use.
+        cost(0, 0)?;
+        cost(topics, 0)?;
+        let (with, without) = (cost(0, rounds)?, cost(topics, rounds)?);
+        let summary = client.finish()?;
+        ensure!(
+            summary.complete,
+            "many topics: messages are missing: {summary:?}"
+        );
+        *result = growth(with, without) / 1000.0 / (topics * each) as f64 / rounds as f64;
+    }
+    Ok(results)
+}
+
+/// The load client as a process.
+struct Client {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    /// Starts it and waits until all streams are open.
+    fn start(server: &Server, work: Work, topics: usize) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let transport = format!("{:?}", work.transport).to_lowercase();
+        command.args(["client", "--transport", &transport]);
+        for (name, value) in [
+            ("--addr", server.addr_for(work.transport).to_string()),
+            ("--streams", work.streams.to_string()),
+            ("--topics", topics.to_string()),
+            ("--messages", work.messages.to_string()),
+        ] {
+            command.arg(name).arg(value);
+        }
+        if work.check_all {
+            command.arg("--check-all");
+        }
+        if let Some(certs) = &server.certs {
+            command.arg("--ca").arg(certs.path("ca.crt"));
+        }
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = child.stdout.take().context("its output")?;
+        let mut client = Self {
+            child,
+            lines: BufReader::new(output).lines(),
+        };
+        match client.lines.next() {
+            Some(Ok(line)) if line == "ready" => Ok(client),
+            _ => bail!("the client could not open its streams"),
+        }
+    }
+
+    /// Waits until all has arrived.
+    fn finish(mut self) -> Result<Summary> {
+        let line = self.lines.next().context("the client ended early")??;
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// One keep-alive connection that publishes.
+struct Publisher {
+    socket: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Publisher {
+    fn connect(addr: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(addr)?;
+        socket.set_nodelay(true)?;
+        Ok(Self {
+            socket,
+            buffer: vec![0; 64 * 1024],
+        })
+    }
+
+    /// One message for each of `topics`, in one request; a single one as a plain body.
+    fn post_batch(&mut self, topics: impl Iterator<Item = String>, round: u64) -> Result<()> {
+        let data = text(round, MESSAGE);
+        let items: Vec<_> = topics
+            .map(|topic| serde_json::json!({"channel": topic, "data": data}))
+            .collect();
+        match items.as_slice() {
+            [one] => {
+                let path = format!(
+                    "/publish?channel={}",
+                    one["channel"].as_str().unwrap_or_default()
+                );
+                self.post(&path, "text/plain", data.as_bytes())
+            }
+            items => self.post("/publish", "application/json", &serde_json::to_vec(items)?),
+        }
+    }
+
+    fn post(&mut self, path: &str, kind: &str, body: &[u8]) -> Result<()> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: bench\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        self.socket.write_all(&[head.as_bytes(), body].concat())?;
+        let mut filled = 0;
+        loop {
+            let count = self.socket.read(&mut self.buffer[filled..])?;
+            ensure!(count > 0, "the server closed the publisher's connection");
+            filled += count;
+            if let Some(status) = answered(&self.buffer[..filled]) {
+                ensure!(status == "200", "the server answered {status}");
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The status of an answer, once all of it is there.
+fn answered(buffer: &[u8]) -> Option<String> {
+    let end = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+    let head = std::str::from_utf8(&buffer[..end])
+        .ok()?
+        .to_ascii_lowercase();
+    let length: usize = head
+        .split("content-length:")
+        .nth(1)?
+        .split("\r\n")
+        .next()?
+        .trim()
+        .parse()
+        .ok()?;
+    (buffer.len() >= end + length).then(|| head.split(' ').nth(1).unwrap_or_default().to_owned())
+}

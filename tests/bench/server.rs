@@ -1,0 +1,152 @@
+//! The servers that are compared, each a process of its own on loopback.
+
+use crate::client::Transport;
+use crate::measure::{cpu_nanos, pss_bytes};
+use anyhow::{Context, Result, bail};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use tests::certs::Certs;
+
+/// How long a server may take to start.
+const START: Duration = Duration::from_secs(20);
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// The bare loop with so many threads.
+    Bare(usize),
+    Siar,
+    Ordinary,
+}
+
+/// A running server; ended when dropped.
+pub struct Server {
+    child: Child,
+    pub addr: SocketAddr,
+    pub tls: Option<SocketAddr>,
+    pub certs: Option<Certs>,
+    _folder: tempfile::TempDir,
+}
+
+impl Server {
+    /// Starts it and waits until it answers. TLS only for Siar.
+    pub fn start(kind: Kind, tls: bool) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let ready = folder.path().join("ready");
+        let certs = tls.then(Certs::new);
+        let mut command = match kind {
+            Kind::Bare(threads) => own("serve-bare", &["--threads", &threads.to_string()], &ready)?,
+            Kind::Ordinary => own("serve-ordinary", &[], &ready)?,
+            Kind::Siar => siar(folder.path(), &ready, certs.as_ref())?,
+        };
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("start a server")?;
+        let mut server = Self {
+            child,
+            addr: SocketAddr::from(([127, 0, 0, 1], 0)),
+            tls: None,
+            certs,
+            _folder: folder,
+        };
+        let started = Instant::now();
+        let text = loop {
+            match std::fs::read_to_string(&ready) {
+                Ok(text) if !text.is_empty() => break text,
+                _ if started.elapsed() > START => bail!("{kind:?} did not start"),
+                _ => std::thread::sleep(Duration::from_millis(20)),
+            }
+        };
+        let bound: serde_json::Value = serde_json::from_str(&text)?;
+        let addr = |name: &str| bound[name].as_str().and_then(|text| text.parse().ok());
+        server.addr = addr("public").context("no address in the ready file")?;
+        server.tls = addr("tls");
+        Ok(server)
+    }
+
+    pub fn cpu_nanos(&self) -> u64 {
+        cpu_nanos(self.child.id())
+    }
+
+    pub fn pss_bytes(&self) -> u64 {
+        pss_bytes(self.child.id())
+    }
+
+    /// Where clients of this transport connect.
+    pub fn addr_for(&self, transport: Transport) -> SocketAddr {
+        match transport {
+            Transport::Tls => self.tls.unwrap_or(self.addr),
+            Transport::Plain | Transport::H2 => self.addr,
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// This very program as a server.
+fn own(name: &str, arguments: &[&str], ready: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command
+        .arg(name)
+        .args(arguments)
+        .arg("--ready-file")
+        .arg(ready);
+    Ok(command)
+}
+
+fn siar(folder: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
+    let channels = folder.join("channels.yaml");
+    std::fs::write(&channels, CHANNEL)?;
+    let mut command = Command::new(binary()?);
+    command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command
+        .arg("--channels")
+        .arg(channels)
+        .arg("--ready-file")
+        .arg(ready);
+    if let Some(certs) = certs {
+        command
+            .args(["--listen-tls", "127.0.0.1:0", "--tls-dir"])
+            .arg(certs.folder());
+    }
+    Ok(command)
+}
+
+/// The gateway beside this program, or the one that is named.
+fn binary() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os("GATEWAY_BIN") {
+        return Ok(named.into());
+    }
+    let beside = std::env::current_exe()?.with_file_name("siar-gateway");
+    if !beside.exists() {
+        bail!(
+            "{} is missing; build it: cargo build --release -p gateway",
+            beside.display()
+        );
+    }
+    Ok(beside)
+}
+
+/// Live only, as fast as the server answers, and no heartbeat in between.
+const CHANNEL: &str = r#"
+apiVersion: siar.dev/v1alpha1
+kind: Channel
+metadata: {name: bench}
+spec:
+  topics: ["bench", "t{n}"]
+  stream: {heartbeat: 5m, maxAge: 0s}
+  limits: {streams: 100000, publishPerSecond: 1000000, topics: 10000}
+  access:
+    subscribe: [{anonymous: {}}]
+    publish: [{anonymous: {}}]
+"#;
