@@ -144,6 +144,34 @@ impl TopicPattern {
         shared(&self.symbols(), &other.symbols())
     }
 
+    /// Whether some topic that begins with `prefix` matches; a topic is at most 255 bytes long, which is
+    /// not weighed.
+    #[must_use]
+    pub fn reaches(&self, prefix: &str) -> bool {
+        let symbols = self.symbols();
+        // The places in `symbols` at which a reading of `prefix` may have arrived. What follows a place can
+        // always be completed, so any place left at the end will do.
+        let mut places = vec![false; symbols.len() + 1];
+        places[0] = true;
+        for c in prefix.chars() {
+            let mut next = vec![false; symbols.len() + 1];
+            for at in (0..symbols.len()).filter(|&at| places[at]) {
+                let run = matches!(symbols[at], Symbol::Run);
+                if symbols[at].meets(Symbol::Only(c)) {
+                    next[if run { at } else { at + 1 }] = true;
+                }
+            }
+            // A run may end at any time.
+            for at in 0..symbols.len() {
+                if next[at] && matches!(symbols[at], Symbol::Run) {
+                    next[at + 1] = true;
+                }
+            }
+            places = next;
+        }
+        places.contains(&true)
+    }
+
     fn symbols(&self) -> Vec<Symbol> {
         let mut symbols = Vec::new();
         for part in self.parts.iter() {

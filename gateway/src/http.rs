@@ -4,6 +4,7 @@
 //! (`access`) or encodes messages (`frame`). Each worker has a router of its own. Used by: `app`.
 
 pub mod chance;
+mod channels;
 mod client;
 mod cors;
 mod inspect;
@@ -13,8 +14,10 @@ mod refusal;
 mod request;
 mod start;
 mod stream;
+#[cfg(test)]
+mod tests;
 
-use crate::access::{Action, Ask, Decision, Grant, Request as Evidenced, decide};
+use crate::access::{Action, Ask, Decision, Denial, Grant, Request as Evidenced, decide};
 use crate::close::CloseReason;
 use crate::config::Watch;
 use crate::limits::Limits;
@@ -24,6 +27,7 @@ use crate::topics::Topics;
 use crate::worker::opening::{Door, Peer};
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Request, State as Shared};
 use axum::response::Response;
 use axum::routing::any;
@@ -37,7 +41,7 @@ use ipnet::IpNet;
 use query::Query;
 use refusal::{Passing, Refusal};
 use request::evidence::Evidence;
-use request::{Bad, Name, preflight_names};
+use request::{Bad, preflight_names};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -90,8 +94,9 @@ pub fn router(state: State) -> Router {
         .with_state(Arc::new(state))
 }
 
-async fn unknown(Shared(state): Shared<Routes>) -> Response {
-    Refusal::UnknownPath.answer(false, &state.metrics)
+async fn unknown(Shared(state): Shared<Routes>, request: Request) -> Response {
+    let (asked, _body) = Asked::new(state, Ok(None), request);
+    asked.refuse(&Refusal::UnknownPath)
 }
 
 /// A request as every route sees it.
@@ -103,12 +108,12 @@ struct Asked {
     peer: Peer,
     visitor: Visitor,
     site: Site,
-    /// Lines of the answer: CORS as far as it is judged.
-    lines: Lines,
+    /// Lines of the answer about its origin; none as long as that is not judged.
+    lines: Option<Lines>,
 }
 
-/// The namespace in the path, if the path has one and it is text.
-type InPath = Option<Path<String>>;
+/// The namespace in the path, if the path has one; the error: it is no text.
+type InPath = Result<Option<Path<String>>, PathRejection>;
 
 impl Asked {
     fn new(state: Routes, in_path: InPath, request: Request) -> (Self, Body) {
@@ -120,11 +125,12 @@ impl Asked {
         });
         let visitor = client::visitor(&peer, &parts.headers, &state.settings.trusted_proxies);
         let site = Site::of(&parts.headers, &parts.uri, visitor.https);
-        let lines = site.lines(Verdict::Same);
-        let namespace = in_path.map_or_else(
-            || state.settings.default_namespace.clone(),
-            |Path(name)| name,
-        );
+        let namespace = match in_path {
+            Ok(Some(Path(name))) => name,
+            Ok(None) => state.settings.default_namespace.clone(),
+            // No namespace has such a name, so nothing will be found in it.
+            Err(_not_text) => String::new(),
+        };
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         (
             Self {
@@ -135,7 +141,7 @@ impl Asked {
                 peer,
                 visitor,
                 site,
-                lines,
+                lines: None,
             },
             body,
         )
@@ -146,7 +152,7 @@ impl Asked {
         let snapshot = self.state.snapshots.borrow().clone();
         snapshot.ok_or_else(|| {
             // Whose origins are listed is not known yet, and this answer holds nothing to protect.
-            self.lines = self.site.lines(Verdict::Listed);
+            self.lines = Some(self.site.lines(Verdict::Listed));
             self.passing(CloseReason::Starting, USUAL_RETRY)
         })
     }
@@ -173,7 +179,7 @@ impl Asked {
         let verdict = self
             .site
             .judge_all(policies.map(|policy| &policy.access.origins));
-        self.lines = self.site.lines(verdict);
+        self.lines = Some(self.site.lines(verdict));
         if verdict != Verdict::Refused {
             return Ok(verdict);
         }
@@ -210,14 +216,16 @@ impl Asked {
     ) -> Result<Grant, Refusal> {
         match decide(action, asks, evidence) {
             Decision::Granted(grant) => Ok(grant),
-            Decision::Denied(denial) => {
-                self.count_denied(&denial.ask.policy.channel, action, denial.reason);
-                Err(Refusal::Denied {
-                    reason: denial.reason,
-                    topic: denial.ask.name().to_owned(),
-                    action: action.word(),
-                })
-            }
+            Decision::Denied(denial) => Err(self.denied(action, &denial)),
+        }
+    }
+
+    fn denied(&self, action: Action, denial: &Denial) -> Refusal {
+        self.count_denied(&denial.ask.policy.channel, action, denial.reason);
+        Refusal::Denied {
+            reason: denial.reason,
+            topic: denial.ask.name().to_owned(),
+            action: action.word(),
         }
     }
 
@@ -230,47 +238,48 @@ impl Asked {
         metrics.denied[index][reason as usize].inc();
     }
 
+    /// The union of what the namespace's Channels say about the page's origin.
+    fn judge_namespace(&self) -> Verdict {
+        let Some(snapshot) = &*self.state.snapshots.borrow() else {
+            // As in `snapshot`; the request itself is judged when it comes.
+            return Verdict::Listed;
+        };
+        let policies = snapshot.policies().iter();
+        let here = policies.filter(|policy| **policy.channel.namespace() == *self.namespace);
+        self.site
+            .judge_any(here.map(|policy| &policy.access.origins))
+    }
+
     /// The answer to a preflight: for the Channels that the query names, or any of the namespace.
     fn preflight(mut self) -> Response {
+        let names = preflight_names(&self.query);
         let snapshot = self.state.snapshots.borrow().clone();
-        let all = snapshot
-            .as_ref()
-            .map_or(&[][..], |snapshot| snapshot.policies());
-        let here = all
-            .iter()
-            .filter(|policy| **policy.channel.namespace() == *self.namespace);
-        let named: Vec<Arc<Policy>> = match &snapshot {
-            None => Vec::new(),
-            Some(snapshot) => preflight_names(&self.query)
-                .iter()
-                .filter_map(|name| match name {
-                    Name::Topic(topic)
-                    | Name::Starred {
-                        literal: Some(topic),
-                        ..
-                    } => snapshot.find(&self.namespace, topic).cloned(),
-                    Name::Starred { literal: None, .. } => None,
-                })
-                .collect(),
+        let named = snapshot
+            .filter(|_| !names.is_empty())
+            .and_then(|snapshot| channels::find(&names, &self.namespace, &snapshot).ok());
+        let verdict = match named {
+            None => self.judge_namespace(),
+            Some(named) => {
+                let origins = named.iter().map(|wanted| &wanted.policy.access.origins);
+                self.site.judge_all(origins)
+            }
         };
-        let verdict = if named.is_empty() {
-            self.site
-                .judge_any(here.map(|policy| &policy.access.origins))
-        } else {
-            self.site
-                .judge_all(named.iter().map(|policy| &policy.access.origins))
-        };
-        self.lines = self.site.lines(verdict);
-        if !matches!(verdict, Verdict::Refused) {
-            self.lines.extend(cors::preflight());
+        let mut lines = self.site.lines(verdict);
+        if verdict != Verdict::Refused {
+            lines.extend(cors::preflight());
         }
+        self.lines = Some(lines);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NO_CONTENT;
         self.finish(response)
     }
 
     fn refuse(self, refusal: &Refusal) -> Response {
-        let event_stream = stream::wants_events(&self.parts.headers);
+        self.refuse_stream(refusal, false)
+    }
+
+    /// The same; `event_stream`: an EventSource asked, which any status but 200 would stop for good.
+    fn refuse_stream(self, refusal: &Refusal, event_stream: bool) -> Response {
         let response = refusal.answer(event_stream, &self.state.metrics);
         self.finish(response)
     }
@@ -288,8 +297,9 @@ impl Asked {
     }
 
     /// Adds what every answer has.
-    fn finish(self, mut response: Response) -> Response {
-        for (name, value) in self.lines {
+    fn finish(mut self, mut response: Response) -> Response {
+        let lines = self.lines.take();
+        for (name, value) in lines.unwrap_or_else(|| self.site.lines(self.judge_namespace())) {
             response.headers_mut().append(name, value);
         }
         let stays = *self.state.phase.borrow() == Phase::Serving && !self.peer.full;

@@ -122,7 +122,37 @@ fn any_pattern() -> impl Strategy<Value = TopicPattern> {
     })
 }
 
+#[track_caller]
+fn check_reaches(pattern: &str, prefix: &str, expected: bool) {
+    let reaches = TopicPattern::parse(pattern).unwrap().reaches(prefix);
+    assert_eq!(reaches, expected, "{pattern} {prefix:?}");
+}
+
+#[test]
+fn a_prefix_is_reached_by_what_may_begin_with_it() {
+    for pattern in ["orders", "orders.{id}", "{any}"] {
+        check_reaches(pattern, "", true);
+        check_reaches(pattern, "ord", true);
+    }
+    check_reaches("orders", "orders", true);
+    check_reaches("orders", "orders.", false);
+    check_reaches("orders.{id}", "orders.4", true);
+    check_reaches("orders.{id}", "orders.4.", false);
+    check_reaches("orders.{id}.x", "orders.4.", true);
+    check_reaches("orders.{id}.x", "orders..", false);
+    check_reaches("{any}", "orders.", false);
+    check_reaches("{any}.b", "a.", true);
+}
+
 proptest! {
+    #[test]
+    fn what_matches_is_reached_from_each_of_its_beginnings(
+        pattern in any_pattern(), topic in "[ab.]{0,7}"
+    ) {
+        let reached = (0..=topic.len()).all(|end| pattern.reaches(&topic[..end]));
+        prop_assert!(reached || !pattern.matches(&topic), "{:?} {:?}", pattern, topic);
+    }
+
     #[test]
     fn no_text_makes_parsing_panic(text in "[a{}.* ]{0,12}|.{0,300}") {
         if let Ok(pattern) = TopicPattern::parse(&text) {

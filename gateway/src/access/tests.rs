@@ -7,12 +7,12 @@ use crate::fixtures::{ANA, BEN, open, policy, snapshot, snapshot_for, tokens, wi
 use crds::snapshot::Snapshot;
 use serde_json::{Value, json};
 
-fn rules(rules: Value) -> Value {
+fn rules(rules: &Value) -> Value {
     json!({"access": {"subscribe": rules}})
 }
 
 fn anonymous_or_tokens() -> Value {
-    rules(json!([{"anonymous": {}}, {"tokens": {"secretRef": {"name": "readers"}}}]))
+    rules(&json!([{"anonymous": {}}, {"tokens": {"secretRef": {"name": "readers"}}}]))
 }
 
 fn ask(policy: &Arc<Policy>, topic: &str) -> Ask {
@@ -71,7 +71,7 @@ fn a_token_that_nothing_verifies_is_never_a_silent_downgrade() {
 
 #[test]
 fn the_right_to_listen_is_not_the_right_to_publish() {
-    let policy = policy(rules(json!([{"anonymous": {}}])));
+    let policy = policy(rules(&json!([{"anonymous": {}}])));
     let asks = vec![ask(&policy, "orders")];
     assert!(matches!(
         decide(Action::Publish, asks, &Request::default()),

@@ -7,11 +7,16 @@ use super::{Asked, InPath, Refusal, Routes, Verdict};
 use crate::access::{Action, Ask, Subject};
 use crate::broker::{Page, Target};
 use crate::close::CloseReason;
+use crate::frame::Frame;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
 use crds::name::Topic;
 use http::Method;
 use serde::Serialize;
+use std::sync::Arc;
+
+/// Bytes of data in one answer; of more only the newest come, but one always does.
+const HISTORY_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Serialize)]
 struct History<'a> {
@@ -57,27 +62,43 @@ pub async fn history(Shared(state): Shared<Routes>, in_path: InPath, request: Re
     .await
 }
 
+/// The position is where a stream goes on after the last message told.
 fn shown<'a>(topic: &'a Topic, page: &'a Page) -> History<'a> {
-    let messages = page.frames.iter().map(|frame| {
-        let position = frame
-            .position()
-            .map(|position| position.to_string())
-            .unwrap_or_default();
-        Kept {
-            id: frame
-                .message()
-                .id()
-                .map_or_else(|| position.clone(), str::to_owned),
-            position,
-            kind: frame.message().kind().unwrap_or("message"),
-            time: frame.time(),
-            data: frame.message().data(),
-        }
-    });
+    let position = page.frames.last().and_then(|frame| frame.position());
+    let position = position.unwrap_or_else(|| page.lineage.position());
     History {
         channel: topic.as_str(),
-        position: page.lineage.position().to_string(),
-        messages: messages.collect(),
+        position: position.to_string(),
+        messages: newest(&page.frames, HISTORY_BYTES)
+            .iter()
+            .map(|frame| kept(frame))
+            .collect(),
+    }
+}
+
+/// The last of `frames` whose data fits in `most` bytes together, and the very last in any case.
+fn newest(frames: &[Arc<Frame>], most: usize) -> &[Arc<Frame>] {
+    let mut bytes = 0;
+    let fits = frames.iter().rev().take_while(|frame| {
+        bytes += frame.message().data().len();
+        bytes <= most
+    });
+    let count = fits.count().max(1).min(frames.len());
+    &frames[frames.len() - count..]
+}
+
+fn kept(frame: &Frame) -> Kept<'_> {
+    let position = frame
+        .position()
+        .map(|position| position.to_string())
+        .unwrap_or_default();
+    let message = frame.message();
+    Kept {
+        id: message.id().map_or_else(|| position.clone(), str::to_owned),
+        position,
+        kind: message.kind().unwrap_or("message"),
+        time: frame.time(),
+        data: message.data(),
     }
 }
 
@@ -134,4 +155,37 @@ fn admit(asked: &mut Asked, topic: &Topic, action: Action) -> Result<Target, Ref
     }];
     asked.decide(action, asks, &evidence.request(verdict != Verdict::Any))?;
     Ok(asked.state.topics.target(policy, topic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+
+    #[track_caller]
+    fn check(bytes: &[usize], most: usize, expected: usize) {
+        let frames = bytes.iter().map(|count| {
+            let message = Message::new("x".repeat(*count)).unwrap();
+            let topic = Topic::new("t").unwrap();
+            Arc::new(Frame::new(topic, message, None, 1, 7))
+        });
+        let frames: Vec<_> = frames.collect();
+        let newest = newest(&frames, most);
+        assert_eq!(newest.len(), expected);
+        let last = frames[frames.len() - expected..].first();
+        assert!(std::ptr::eq(
+            newest.as_ptr_range().end,
+            frames.as_ptr_range().end
+        ));
+        assert_eq!(newest.first().map(Arc::as_ptr), last.map(Arc::as_ptr));
+    }
+
+    #[test]
+    fn of_too_many_bytes_the_newest_messages_stay() {
+        check(&[], 10, 0);
+        check(&[3, 3, 3], 10, 3);
+        check(&[5, 5, 5], 10, 2);
+        check(&[1, 1, 50], 10, 1);
+        check(&[50, 1, 1], 10, 2);
+    }
 }

@@ -1,11 +1,15 @@
 //! `POST /publish`: one message or a list of them, all admitted or none.
 //!
-//! Owns: reading the body within bounds, and the answer for each message. Never: numbers or sends. Used by:
+//! Owns: the order of a publication's steps, and the answer for each message. Never: numbers or sends. Used by:
 //! `http`.
 
+mod admit;
+mod body;
+mod key;
+
 use super::request::publish::{Form, Item, PublishRequest, idempotency_key};
-use super::{Asked, InPath, Refusal, Routes, Site, Verdict};
-use crate::access::{Action, Ask, Grant, Subject};
+use super::{Asked, InPath, Refusal, Routes};
+use crate::access::Grant;
 use crate::broker::{Idempotency, OWN_KEY_TTL, Publication, PublishError, Published};
 use crate::clock;
 use crate::message::Message;
@@ -13,23 +17,16 @@ use crate::metrics::Source;
 use axum::body::Body;
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use bytes::Bytes;
-use crds::name::Topic;
+use crds::name::{ChannelName, Topic};
 use crds::policy::Policy;
 use http::{HeaderValue, Method};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A publisher's own key is remembered this long.
 const KEY_TTL: Duration = Duration::from_secs(5 * 60);
-/// Bytes of a list: a hundred messages of the usual limit, with their framing.
-const LIST_BYTES: usize = 8 * 1024 * 1024;
-/// How long a body may take.
-const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// The answer about one message.
 #[derive(Serialize)]
@@ -82,76 +79,23 @@ async fn publish(asked: &mut Asked, body: Body) -> Result<(Vec<u8>, bool), Refus
     // A raw body belongs to topics that are known before it is read: who may not publish there sends nothing.
     let (grant, request) = match form {
         Form::Raw(raw) => {
-            let grant = admit(asked, raw.topics.iter())?;
-            let limit = grant
-                .channels()
-                .map(|(policy, _)| policy.limits.message_bytes)
-                .min();
-            (
-                Some(grant),
-                raw.with(read(body, limit.unwrap_or(0), "The body").await?)?,
-            )
+            let grant = admit::all(asked, raw.topics.iter())?;
+            let limits = grant.channels();
+            let limit = limits.map(|(policy, _)| policy.limits.message_bytes).min();
+            let body = body::read(body, limit.unwrap_or(0)).await?;
+            (grant, raw.with(body)?)
         }
-        Form::Json => (
-            None,
-            PublishRequest::from_json(&read(body, LIST_BYTES, "The body").await?)?,
-        ),
-    };
-    let grant = match grant {
-        Some(grant) => grant,
-        None => admit(asked, request.items.iter().map(|item| &item.topic))?,
+        Form::Json => {
+            let body = body::list(asked, body).await?;
+            let request = PublishRequest::from_json(&body)?;
+            let topics = request.items.iter().map(|item| &item.topic);
+            (admit::all(asked, topics)?, request)
+        }
     };
     let batch = request.batch;
     let posts = find_owners(&grant, asked, request.items)?;
     take_rate(asked, &posts)?;
     send(asked, &posts, batch, key.as_deref(), &grant).await
-}
-
-/// Decides about all `topics` together, and about the page that posts.
-fn admit<'a>(asked: &mut Asked, topics: impl Iterator<Item = &'a Topic>) -> Result<Grant, Refusal> {
-    let snapshot = asked.snapshot()?;
-    let mut asks: Vec<Ask> = Vec::new();
-    for topic in topics {
-        let policy = snapshot
-            .find(&asked.namespace, topic)
-            .ok_or_else(|| Refusal::UnknownTopic(topic.to_string()))?;
-        let subject = Subject::Topic(topic.clone());
-        let ask = Ask {
-            policy: policy.clone(),
-            subject,
-        };
-        if !asks.iter().any(|known| known.subject == ask.subject) {
-            asks.push(ask);
-        }
-    }
-    let verdict = asked.judge_origin(asks.iter().map(|ask| &ask.policy))?;
-    let reads_tokens = asks
-        .iter()
-        .any(|ask| Action::Publish.reads_tokens(&ask.policy));
-    let evidence = if reads_tokens {
-        asked.evidence()?
-    } else {
-        Default::default()
-    };
-    if evidence.from_cookie && asked.site == Site::Absent {
-        return Err(Refusal::CookieWithoutOrigin);
-    }
-    asked.decide(
-        Action::Publish,
-        asks,
-        &evidence.request(verdict != Verdict::Any),
-    )
-}
-
-/// Reads at most `limit` bytes, within [`BODY_TIME`].
-async fn read(body: Body, limit: usize, what: &'static str) -> Result<Bytes, Refusal> {
-    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, limit).collect()).await;
-    match collected {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Refusal::TooLarge { what, limit }),
-        Ok(Err(_)) => Err(super::Bad::Body.into()),
-        Err(_late) => Err(Refusal::BodyTimeout),
-    }
 }
 
 /// Each message with its Channel, of which it keeps the limits.
@@ -216,8 +160,22 @@ async fn send(
     let identity = grant.identity().map_or("", |identity| identity);
     let mut answers = Vec::with_capacity(posts.len());
     let mut replayed = true;
+    let mut out_of_reach: Vec<&ChannelName> = Vec::new();
     for (index, post) in posts.iter().enumerate() {
-        let published = send_one(asked, post, key.map(|key| own_key(key, index, identity))).await;
+        let channel = &post.policy.channel;
+        let published = if out_of_reach.contains(&channel) {
+            // Each further try could take seconds, and would overtake what came before it.
+            Err(PublishError::Refused("an earlier message failed".into()))
+        } else {
+            let key = key.map(|key| key::of(key, index, identity));
+            send_one(asked, post, key).await
+        };
+        if matches!(
+            published,
+            Err(PublishError::Busy | PublishError::OutcomeUnknown(_))
+        ) {
+            out_of_reach.push(channel);
+        }
         let outcome = match published {
             Ok(published) => {
                 replayed &= published.replayed;
@@ -234,15 +192,10 @@ async fn send(
                 if !batch {
                     return Err(refusal);
                 }
-                asked
-                    .state
-                    .metrics
-                    .refusals
-                    .with_label_values(&[refusal.word()])
-                    .inc();
-                Outcome::Failed {
-                    error: refusal.word(),
-                }
+                let error = refusal.word();
+                let refusals = &asked.state.metrics.refusals;
+                refusals.with_label_values(&[error]).inc();
+                Outcome::Failed { error }
             }
         };
         answers.push(Answer {
@@ -268,7 +221,7 @@ async fn send_one(
     let key = match own_key {
         Some(key) => Idempotency {
             key,
-            content: content(&post.message),
+            content: key::content(&post.message),
             ttl: KEY_TTL,
         },
         None => Idempotency {
@@ -295,42 +248,4 @@ async fn send_one(
         Err(error) => tracing::debug!(%error, "a message was not published"),
     }
     published
-}
-
-/// The key of one message of a request: others' keys and other messages of the list are other keys.
-fn own_key(key: &str, index: usize, identity: &str) -> String {
-    hex(&[
-        key.as_bytes(),
-        b"\0",
-        index.to_string().as_bytes(),
-        b"\0",
-        identity.as_bytes(),
-    ])
-}
-
-/// What a repeated request must equal.
-fn content(message: &Message) -> String {
-    let retry = message
-        .retry()
-        .map(|retry| retry.to_string())
-        .unwrap_or_default();
-    let [kind, id] = [message.kind(), message.id()].map(Option::unwrap_or_default);
-    hex(&[
-        kind.as_bytes(),
-        b"\0",
-        id.as_bytes(),
-        b"\0",
-        retry.as_bytes(),
-        b"\0",
-        message.data().as_bytes(),
-    ])
-}
-
-fn hex(parts: &[&[u8]]) -> String {
-    let mut hash = Sha256::new();
-    parts.iter().for_each(|part| hash.update(part));
-    hash.finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }

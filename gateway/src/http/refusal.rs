@@ -334,7 +334,9 @@ fn passing_detail(reason: CloseReason) -> &'static str {
         CloseReason::ClientLimit => {
             "This client has as many streams as spec.limits.streamsPerClient allows; close one."
         }
-        CloseReason::Unavailable => "The server behind the Channel cannot be reached; ask again.",
+        CloseReason::Unavailable => {
+            "The server behind the Channel cannot be reached or takes no more; ask again."
+        }
         CloseReason::Starting => "No configuration was read yet; ask again.",
         CloseReason::Expired
         | CloseReason::Revoked

@@ -7,6 +7,7 @@ use super::request::{Begin, CURSOR_BYTES};
 use crate::broker::{OWN_ID_DEPTH, Page, Since, Target, Unavailable};
 use crate::clock::Now;
 use crate::close::GapReason;
+use crate::message::FIELD_BYTES;
 use crate::position::{Lineage, Position, parse_cursor};
 use crate::topics::Topics;
 use crate::worker::cursor::Start;
@@ -58,12 +59,8 @@ async fn resume(
     {
         return Ok(starts);
     }
-    let mut pages = Vec::with_capacity(targets.len());
-    for target in targets {
-        pages.push(topics.newest(target, OWN_ID_DEPTH).await?);
-    }
-    if let Some((index, position, time)) = own_id(text, &pages) {
-        return beside(index, position, time, targets, topics).await;
+    if let Some(found) = find_own(text, targets, topics).await? {
+        return beside(found, targets, topics).await;
     }
     Ok(all(if positions.is_some() {
         GapReason::Epoch
@@ -92,29 +89,56 @@ fn judge(positions: &[Position], lineages: &[&Lineage]) -> Option<Vec<Start>> {
     Some(starts.collect())
 }
 
-/// The newest message that a publisher gave this id: its topic, position and time.
-fn own_id(id: &str, pages: &[Page]) -> Option<(usize, Position, u64)> {
-    let found = pages.iter().enumerate().filter_map(|(index, page)| {
-        let mut newest_first = page.frames.iter().rev();
-        let frame = newest_first.find(|frame| frame.message().id() == Some(id))?;
-        Some((index, frame.position()?, frame.time()))
-    });
-    found.max_by_key(|&(_, _, time)| time)
+/// A message that a publisher gave an id of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Own {
+    target: usize,
+    position: Position,
+    time: u64,
+}
+
+/// The newest message with this id among what is kept of all `targets`. They are read one after the other,
+/// since a thousand messages of each may be many bytes.
+async fn find_own(
+    id: &str,
+    targets: &[Target],
+    topics: &Topics,
+) -> Result<Option<Own>, Unavailable> {
+    let mut newest: Option<Own> = None;
+    if id.len() > FIELD_BYTES {
+        return Ok(None);
+    }
+    for (index, target) in targets.iter().enumerate() {
+        if target.policy.history.is_none() {
+            continue;
+        }
+        let page = topics.newest(target, OWN_ID_DEPTH).await?;
+        if let Some(found) = own_id(id, index, &page)
+            && newest.is_none_or(|newest| newest.time < found.time)
+        {
+            newest = Some(found);
+        }
+    }
+    Ok(newest)
+}
+
+fn own_id(id: &str, target: usize, page: &Page) -> Option<Own> {
+    let mut newest_first = page.frames.iter().rev();
+    let frame = newest_first.find(|frame| frame.message().id() == Some(id))?;
+    Some(Own {
+        target,
+        position: frame.position()?,
+        time: frame.time(),
+    })
 }
 
 /// The topic of the message goes on after it, the others a little before its time.
-async fn beside(
-    found: usize,
-    position: Position,
-    time: u64,
-    targets: &[Target],
-    topics: &Topics,
-) -> Result<Vec<Start>, Unavailable> {
-    let since = Since::Time(time.saturating_sub(OTHERS_BEFORE_MILLIS));
+async fn beside(own: Own, targets: &[Target], topics: &Topics) -> Result<Vec<Start>, Unavailable> {
+    let since = Since::Time(own.time.saturating_sub(OTHERS_BEFORE_MILLIS));
     let mut starts = Vec::with_capacity(targets.len());
     for (index, target) in targets.iter().enumerate() {
-        let position = if index == found {
-            position
+        let position = if index == own.target {
+            own.position
         } else {
             topics.since(target, since).await?
         };
@@ -205,11 +229,13 @@ mod tests {
 
     #[test]
     fn an_own_id_means_its_newest_message() {
-        let pages = [page(&[("5", 10), ("6", 20), ("5", 30)]), page(&[("5", 25)])];
-        assert_eq!(
-            own_id("5", &pages),
-            Some((0, "aaaaaa-3".parse().unwrap(), 30))
-        );
-        assert_eq!(own_id("7", &pages), None);
+        let page = page(&[("5", 10), ("6", 20), ("5", 30), ("7", 40)]);
+        let found = Own {
+            target: 3,
+            position: "aaaaaa-3".parse().unwrap(),
+            time: 30,
+        };
+        assert_eq!(own_id("5", 3, &page), Some(found));
+        assert_eq!(own_id("8", 3, &page), None);
     }
 }

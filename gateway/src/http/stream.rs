@@ -3,37 +3,25 @@
 //! Owns: the order in which a stream is asked, decided, counted, joined and handed over. Never: writes it.
 //! Used by: `http`.
 
+use super::channels::{self, Wanted};
+use super::request::{Begin, SubscribeRequest};
 use super::{Asked, InPath, Refusal, Routes, Verdict, start};
-use crate::access::{Action, Ask, Grant, Subject};
+use crate::access::{Action, Grant, Subject};
 use crate::broker::Target;
 use crate::clock;
 use crate::close::CloseReason;
 use crate::limits::{Client, Permit};
 use crate::message::Session;
 use crate::readiness::Phase;
-use crate::worker::opening::{Filter, Handover, Opening, Selector, Subscription};
+use crate::worker::opening::{Filter, Handover, Joined, Opening, Subscription};
 use axum::extract::{Request, State as Shared};
 use axum::response::Response;
-use crds::name::Topic;
-use crds::pattern::TopicPattern;
-use crds::policy::Policy;
-use crds::snapshot::Snapshot;
 use http::{HeaderMap, Method, header};
-use std::sync::Arc;
 use std::time::Duration;
-
-use super::request::{Begin, Name, SubscribeRequest};
 
 /// Percent of `maxAge` and `retry` between which a stream's own lie, lest all come back together.
 const AGE_JITTER: [u32; 2] = [80, 120];
 const RETRY_JITTER: [u32; 2] = [50, 150];
-
-/// What a stream listens to: a topic, or the feed of a Channel as far as its selectors want it.
-struct Wanted {
-    policy: Arc<Policy>,
-    subject: Subject,
-    selectors: Vec<Selector>,
-}
 
 /// Answers only when no stream opens: otherwise the worker writes the response.
 pub async fn route(Shared(state): Shared<Routes>, in_path: InPath, request: Request) -> Response {
@@ -43,6 +31,7 @@ pub async fn route(Shared(state): Shared<Routes>, in_path: InPath, request: Requ
         Method::OPTIONS => return asked.preflight(),
         _ => return asked.refuse(&Refusal::Method("GET, OPTIONS")),
     }
+    let event_stream = wants_events(&asked.parts.headers);
     let refusal = match open(&mut asked).await {
         Ok((handover, opening)) => {
             // Only a connection that cannot be handed over comes back from here.
@@ -51,7 +40,7 @@ pub async fn route(Shared(state): Shared<Routes>, in_path: InPath, request: Requ
         }
         Err(refusal) => refusal,
     };
-    asked.refuse(&refusal)
+    asked.refuse_stream(&refusal, event_stream)
 }
 
 async fn open(asked: &mut Asked) -> Result<(Handover, Opening), Refusal> {
@@ -60,7 +49,7 @@ async fn open(asked: &mut Asked) -> Result<(Handover, Opening), Refusal> {
     }
     let request = SubscribeRequest::parse(&asked.query, &asked.parts.headers)?;
     let snapshot = asked.snapshot()?;
-    let wanted = find_channels(&request.names, &asked.namespace, &snapshot)?;
+    let wanted = channels::find(&request.names, &asked.namespace, &snapshot)?;
     let verdict = asked.judge_origin(wanted.iter().map(|wanted| &wanted.policy))?;
     let grant = admit(asked, &wanted, verdict)?;
     let retry = wanted
@@ -91,11 +80,8 @@ fn admit(asked: &Asked, wanted: &[Wanted], verdict: Verdict) -> Result<Grant, Re
     } else {
         super::Evidenced { token: None }
     };
-    let asks = wanted.iter().map(|wanted| Ask {
-        policy: wanted.policy.clone(),
-        subject: wanted.subject.clone(),
-    });
-    asked.decide(Action::Subscribe, asks.collect(), &evidence)
+    let asks = wanted.iter().map(Wanted::ask).collect();
+    asked.decide(Action::Subscribe, asks, &evidence)
 }
 
 /// Takes a place in each Channel, for the verified identity or else the address.
@@ -135,10 +121,7 @@ async fn prepare(
         state.topics.reach(target).await?;
     }
     let joined = state.door.join(&targets).await?;
-    let lineages: Vec<_> = joined
-        .iter()
-        .map(crate::worker::opening::Joined::lineage)
-        .collect();
+    let lineages: Vec<_> = joined.iter().map(Joined::lineage).collect();
     let starts = start::find(
         &request.begin,
         &targets,
@@ -170,7 +153,7 @@ async fn prepare(
                 filter: (!wanted.selectors.is_empty()).then(|| Filter::new(wanted.selectors)),
             });
     Ok(Opening {
-        head: asked.lines.clone(),
+        head: asked.lines.clone().unwrap_or_default(),
         subscriptions: subscriptions.collect(),
         grant,
         permit,
@@ -190,99 +173,6 @@ fn named_session(asked: &Asked, control: bool, wanted: &[Wanted]) -> Option<Sess
     (control || heard).then(|| asked.state.chance.session())
 }
 
-/// The Channels of `names`, in order of the names. What selectors ask for of a Channel with `wildcard`
-/// becomes one place in its feed, together with topics of the same Channel, so nothing comes twice.
-fn find_channels(
-    names: &[Name],
-    namespace: &str,
-    snapshot: &Snapshot,
-) -> Result<Vec<Wanted>, Refusal> {
-    let mut wanted: Vec<Wanted> = Vec::with_capacity(names.len());
-    for name in names {
-        match name {
-            Name::Topic(topic) => wanted.push(find_topic(topic, namespace, snapshot)?),
-            Name::Starred { prefix, literal } => {
-                let feeds: Vec<Wanted> = find_feeds(prefix, namespace, snapshot).collect();
-                match literal {
-                    _ if !feeds.is_empty() => wanted.extend(feeds),
-                    Some(topic) => wanted.push(find_topic(topic, namespace, snapshot)?),
-                    None => return Err(Refusal::UnknownTopic(name.text())),
-                }
-            }
-        }
-    }
-    merge_feeds(&mut wanted);
-    Ok(wanted)
-}
-
-fn find_topic(topic: &Topic, namespace: &str, snapshot: &Snapshot) -> Result<Wanted, Refusal> {
-    let policy = snapshot
-        .find(namespace, topic)
-        .ok_or_else(|| Refusal::UnknownTopic(topic.to_string()))?;
-    Ok(Wanted {
-        policy: policy.clone(),
-        subject: Subject::Topic(topic.clone()),
-        selectors: Vec::new(),
-    })
-}
-
-fn find_feeds<'a>(
-    prefix: &'a str,
-    namespace: &'a str,
-    snapshot: &'a Snapshot,
-) -> impl Iterator<Item = Wanted> + 'a {
-    let reaches = move |pattern: &TopicPattern| {
-        let own = pattern.prefix();
-        own.starts_with(prefix) || (!pattern.is_literal() && prefix.starts_with(own))
-    };
-    let here = move |policy: &&Arc<Policy>| {
-        policy.wildcard
-            && **policy.channel.namespace() == *namespace
-            && policy.topics.iter().any(reaches)
-    };
-    snapshot
-        .policies()
-        .iter()
-        .filter(here)
-        .map(move |policy| Wanted {
-            policy: policy.clone(),
-            subject: Subject::Feed,
-            selectors: vec![Selector::Prefix(prefix.into())],
-        })
-}
-
-/// Leaves one entry for each feed, with all that is wanted of its Channel.
-fn merge_feeds(wanted: &mut Vec<Wanted>) {
-    let feeds: Vec<_> = wanted
-        .iter()
-        .filter(|wanted| wanted.subject == Subject::Feed)
-        .map(|wanted| wanted.policy.channel.clone())
-        .collect();
-    let mut kept: Vec<Wanted> = Vec::with_capacity(wanted.len());
-    for next in std::mem::take(wanted) {
-        if !feeds.contains(&next.policy.channel) {
-            kept.push(next);
-            continue;
-        }
-        let selectors = match next.subject {
-            Subject::Topic(topic) => vec![Selector::Exact(topic)],
-            Subject::Feed => next.selectors,
-        };
-        let feed = kept
-            .iter_mut()
-            .find(|kept| kept.policy.channel == next.policy.channel);
-        match feed {
-            Some(feed) => feed.selectors.extend(selectors),
-            None => kept.push(Wanted {
-                policy: next.policy,
-                subject: Subject::Feed,
-                selectors,
-            }),
-        }
-    }
-    *wanted = kept;
-}
-
 /// Whether the client takes a stream at all.
 fn accepts_events(headers: &HeaderMap) -> bool {
     let mut lines = headers.get_all(header::ACCEPT).iter().peekable();
@@ -296,7 +186,7 @@ fn accepts_events(headers: &HeaderMap) -> bool {
 }
 
 /// Whether an EventSource asks: it names the type itself.
-pub fn wants_events(headers: &HeaderMap) -> bool {
+fn wants_events(headers: &HeaderMap) -> bool {
     headers.get_all(header::ACCEPT).iter().any(|line| {
         let ranges = line.to_str().unwrap_or_default().split(',');
         ranges

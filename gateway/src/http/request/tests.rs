@@ -58,32 +58,36 @@ fn a_bad_name_is_told_with_what_to_do() {
 }
 
 #[track_caller]
-fn check_begin(query: &str, header: Option<&str>, expected: Result<Begin, Bad>) {
+fn check_begin(query: &str, header: Option<&str>, expected: &Result<Begin, Bad>) {
     let lines: Vec<_> = header.map(|id| ("last-event-id", id)).into_iter().collect();
     let parsed = SubscribeRequest::parse(&Query::parse(query), &headers(&lines));
-    assert_eq!(parsed.map(|request| request.begin), expected, "{query}");
+    assert_eq!(&parsed.map(|request| request.begin), expected, "{query}");
 }
 
 #[test]
 fn the_header_goes_before_the_query_and_a_cursor_before_since() {
     let cursor = |text: &str| Ok(Begin::Cursor(text.as_bytes().to_vec()));
-    check_begin("", None, Ok(Begin::Live));
-    check_begin("last_event_id=a", Some("b"), cursor("b"));
-    check_begin("last_event_id=a&since=5", None, cursor("a"));
-    check_begin("last_event_id=a", Some(""), cursor("a"));
-    check_begin("", Some("søk"), cursor("søk"));
-    check_begin("since=5", Some(""), Ok(Begin::Messages(5)));
+    check_begin("", None, &Ok(Begin::Live));
+    check_begin("last_event_id=a", Some("b"), &cursor("b"));
+    check_begin("last_event_id=a&since=5", None, &cursor("a"));
+    check_begin("last_event_id=a", Some(""), &cursor("a"));
+    check_begin("", Some("søk"), &cursor("søk"));
+    check_begin("since=5", Some(""), &Ok(Begin::Messages(5)));
 }
 
 #[test]
 fn since_is_a_number_of_messages_or_a_time() {
-    check_begin("since=100000", None, Ok(Begin::Messages(100_000)));
-    check_begin("since=100001", None, Err(Bad::Since));
-    check_begin("since=10m", None, Ok(Begin::Time(Duration::from_secs(600))));
-    check_begin("since=168h", None, Ok(Begin::Time(LONGEST_SINCE)));
-    check_begin("since=169h", None, Err(Bad::Since));
-    check_begin("since=-1", None, Err(Bad::Since));
-    check_begin("since=", None, Ok(Begin::Live));
+    check_begin("since=100000", None, &Ok(Begin::Messages(100_000)));
+    check_begin("since=100001", None, &Err(Bad::Since));
+    check_begin(
+        "since=10m",
+        None,
+        &Ok(Begin::Time(Duration::from_secs(600))),
+    );
+    check_begin("since=168h", None, &Ok(Begin::Time(LONGEST_SINCE)));
+    check_begin("since=169h", None, &Err(Bad::Since));
+    check_begin("since=-1", None, &Err(Bad::Since));
+    check_begin("since=", None, &Ok(Begin::Live));
 }
 
 #[test]
