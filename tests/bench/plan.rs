@@ -64,7 +64,7 @@ impl Row {
     }
 }
 
-/// The figures of one round: the better bare loop, Siar, the ordinary server.
+/// The figures of one round: the better bare loop in each, Siar, the ordinary server.
 struct Round {
     bare: Figures,
     siar: Figures,
@@ -187,13 +187,8 @@ impl Plan {
             let siar = measure(Kind::Siar, self.paced)?;
             let two = measure(Kind::Bare(2), self.paced)?;
             let ordinary = measure(Kind::Ordinary, self.paced)?;
-            let bare = if one.delivery_micros <= two.delivery_micros {
-                one
-            } else {
-                two
-            };
             rounds.push(Round {
-                bare,
+                bare: one.better(two),
                 siar,
                 ordinary,
             });
