@@ -3,15 +3,15 @@
 use crate::client::Transport;
 use crate::measure::{slab_bytes, sock_bytes};
 use crate::seen::{Summary, now_nanos, text};
-use crate::server::{Kind, Server};
+use crate::server::{Kind, Server, bound};
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::{Duration, Instant};
 
 /// Memory and counters are read after the server had this long to come to rest.
-const SETTLE: Duration = Duration::from_secs(1);
+pub const SETTLE: Duration = Duration::from_secs(1);
 /// Bytes of the data of a message.
 pub const MESSAGE: usize = 128;
 
@@ -106,63 +106,21 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     Ok(figures)
 }
 
-fn growth(after: u64, before: u64) -> f64 {
+/// What was added, or taken away when negative.
+pub fn growth(after: u64, before: u64) -> f64 {
     after as f64 - before as f64
 }
 
-/// Many topics: CPU for each delivery beyond what the same publishing costs without streams, in
-/// microseconds, once in batches of a hundred and once with a request for each message.
-pub fn many_topics(topics: usize, each: usize, rounds: u64) -> Result<[f64; 2]> {
-    const BATCH: usize = 100;
-    let mut results = [0.0; 2];
-    for (result, batch) in results.iter_mut().zip([BATCH, 1]) {
-        let server = Server::start(Kind::Siar, false)?;
-        let mut publisher = Publisher::connect(server.addr)?;
-        let work = Work {
-            streams: topics * each,
-            messages: 2 * rounds,
-            per_second: None,
-            transport: Transport::Plain,
-            check_all: false,
-        };
-        let mut client = Client::start(&server, work, topics)?;
-        std::thread::sleep(SETTLE);
-        let mut cost = |first: usize, start: u64| -> Result<u64> {
-            let before = server.cpu_nanos();
-            for round in start..start + rounds {
-                for topic in (0..topics).step_by(batch) {
-                    let names = (topic..topics.min(topic + batch))
-                        .map(|topic| format!("t{}", first + topic));
-                    publisher.post_batch(names, round)?;
-                }
-            }
-            std::thread::sleep(SETTLE);
-            Ok(server.cpu_nanos() - before)
-        };
-        // Once before, so that neither side pays for what is made at first use.
-        cost(0, 0)?;
-        cost(topics, 0)?;
-        let (with, without) = (cost(0, rounds)?, cost(topics, rounds)?);
-        let summary = client.finish()?;
-        ensure!(
-            summary.complete,
-            "many topics: messages are missing: {summary:?}"
-        );
-        *result = growth(with, without) / 1000.0 / (topics * each) as f64 / rounds as f64;
-    }
-    Ok(results)
-}
-
 /// The load client as a process.
-struct Client {
+pub struct Client {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Client {
     /// Starts it and waits until all streams are open.
-    fn start(server: &Server, work: Work, topics: usize) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+    pub fn start(server: &Server, work: Work, topics: usize) -> Result<Self> {
+        let mut command = bound(&std::env::current_exe()?)?;
         let transport = format!("{:?}", work.transport).to_lowercase();
         command.args(["client", "--transport", &transport]);
         for (name, value) in [
@@ -195,7 +153,7 @@ impl Client {
     }
 
     /// Waits until all has arrived; the streams stay open.
-    fn finish(&mut self) -> Result<Summary> {
+    pub fn finish(&mut self) -> Result<Summary> {
         let line = self.lines.next().context("the client ended early")??;
         Ok(serde_json::from_str(&line)?)
     }
@@ -209,13 +167,13 @@ impl Drop for Client {
 }
 
 /// One keep-alive connection that publishes.
-struct Publisher {
+pub struct Publisher {
     socket: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Publisher {
-    fn connect(addr: SocketAddr) -> Result<Self> {
+    pub fn connect(addr: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(addr)?;
         socket.set_nodelay(true)?;
         Ok(Self {
@@ -225,7 +183,7 @@ impl Publisher {
     }
 
     /// One message for each of `topics`, in one request; a single one as a plain body.
-    fn post_batch(&mut self, topics: impl Iterator<Item = String>, round: u64) -> Result<()> {
+    pub fn post_batch(&mut self, topics: impl Iterator<Item = String>, round: u64) -> Result<()> {
         let data = text(round, MESSAGE);
         let items: Vec<_> = topics
             .map(|topic| serde_json::json!({"channel": topic, "data": data}))
