@@ -27,6 +27,9 @@ pub fn print(rows: &[Row]) {
             target(row)
         );
     }
+    if rows.iter().all(|row| row.target.is_none()) {
+        return;
+    }
     println!();
     for (met, word) in [(true, "met"), (false, "missed")] {
         let those = rows.iter().filter(|row| row.met() == Some(met));
