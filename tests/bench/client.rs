@@ -1,12 +1,15 @@
 //! The load client, a process of its own: opens streams, counts what arrives, and checks some of them or all.
 //!
 //! It says `ready` when every stream has its opening, and prints one line of JSON when every stream has all of
-//! its messages or the time is over.
+//! its messages or the time is over. It keeps the streams open until its input ends, so that the server's
+//! figures have no closing in them.
 
 use crate::seen::{Seen, Summary};
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use std::any::Any;
+use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -31,6 +34,9 @@ pub enum Transport {
     Tls,
     H2,
 }
+
+/// What the streams of one connection have seen, and what keeps them open.
+type Followed = (Vec<Seen>, Box<dyn Any + Send>);
 
 /// What the client is to do.
 #[derive(Args, Clone, Debug)]
@@ -102,9 +108,12 @@ pub async fn run(load: Load) -> Result<()> {
     );
     println!("ready");
     let mut summary = Summary::default();
+    let mut open = Vec::with_capacity(streams);
     let collected = tokio::time::timeout(Duration::from_secs(load.patience), async {
         while let Some(seen) = tasks.join_next().await {
-            for seen in seen?? {
+            let (seen, connection) = seen??;
+            open.push(connection);
+            for seen in seen {
                 summary.add(seen, load.messages);
             }
         }
@@ -115,6 +124,7 @@ pub async fn run(load: Load) -> Result<()> {
         Err(_late) => summary.missing(streams),
     }
     println!("{}", summary.json());
+    tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0])).await??;
     Ok(())
 }
 
@@ -123,7 +133,7 @@ async fn one(
     stream: usize,
     permit: tokio::sync::OwnedSemaphorePermit,
     ready: Arc<Semaphore>,
-) -> Result<Vec<Seen>> {
+) -> Result<Followed> {
     let tcp = TcpStream::connect(load.addr).await?;
     let request = format!(
         "GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n",
@@ -144,14 +154,14 @@ async fn tls(load: &Load, tcp: TcpStream) -> Result<tokio_rustls::client::TlsStr
     Ok(TlsConnector::from(config).connect(name, tcp).await?)
 }
 
-async fn follow<T: AsyncRead + AsyncWriteExt + Unpin>(
+async fn follow<T: AsyncRead + AsyncWriteExt + Unpin + Send + 'static>(
     mut socket: T,
     request: &str,
     mut seen: Seen,
     messages: u64,
     permit: tokio::sync::OwnedSemaphorePermit,
     ready: &Semaphore,
-) -> Result<Vec<Seen>> {
+) -> Result<Followed> {
     socket.write_all(request.as_bytes()).await?;
     let mut buffer = vec![0; READ];
     let mut permit = Some(permit);
@@ -165,14 +175,14 @@ async fn follow<T: AsyncRead + AsyncWriteExt + Unpin>(
             ready.add_permits(1);
         }
     }
-    Ok(vec![seen])
+    Ok((vec![seen], Box::new(socket)))
 }
 
 async fn h2_group(
     load: Load,
     group: std::ops::Range<usize>,
     ready: Arc<Semaphore>,
-) -> Result<Vec<Seen>> {
+) -> Result<Followed> {
     let tcp = TcpStream::connect(load.addr).await?;
     tcp.set_nodelay(true)?;
     let mut builder = h2::client::Builder::new();
@@ -201,13 +211,14 @@ async fn h2_group(
                     ready.add_permits(1);
                 }
             }
-            anyhow::Ok(seen)
+            anyhow::Ok((seen, body))
         });
     }
-    let mut all = Vec::new();
+    let (mut all, mut bodies) = (Vec::new(), Vec::new());
     while let Some(seen) = streams.join_next().await {
-        all.push(seen??);
+        let (seen, body) = seen??;
+        all.push(seen);
+        bodies.push(body);
     }
-    driver.abort();
-    Ok(all)
+    Ok((all, Box::new((bodies, driver))))
 }

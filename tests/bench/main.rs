@@ -1,8 +1,7 @@
 //! Measures Siar beside the bare `send()` loop and an ordinary server, in one run on the same work, and says
 //! whether the targets are met. Machines differ and are noisy: only the ratios of one run mean something.
 //!
-//! `cargo build --release -p gateway && cargo run --release -p tests --bin bench`, with `--small` for a
-//! quick look.
+//! `cargo run --release -p tests --bin bench`, with `--small` for a quick look; `GATEWAY_BIN` names another gateway.
 
 mod bare;
 mod client;
@@ -11,8 +10,10 @@ mod ordinary;
 mod plan;
 mod report;
 mod round;
+mod rows;
 mod seen;
 mod server;
+mod topics;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -27,7 +28,7 @@ struct Arguments {
     /// Fewer streams and one round: whether the figures come out, not what they are.
     #[arg(long)]
     small: bool,
-    /// Only the rows whose name contains this.
+    /// Only one part: paced, unpaced, topics or transport.
     #[arg(long, default_value = "")]
     only: String,
     /// Also writes the figures there.
@@ -51,12 +52,18 @@ enum Part {
     },
     #[command(hide = true)]
     Client(client::Load),
+    #[command(hide = true)]
+    Bound {
+        #[arg(last = true)]
+        words: Vec<std::ffi::OsString>,
+    },
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         None => {
+            server::build()?;
             let plan = if arguments.small {
                 plan::Plan::small()
             } else {
@@ -88,6 +95,7 @@ fn main() -> Result<()> {
                 anyhow::Ok(())
             })
         }
+        Some(Part::Bound { words }) => server::become_program(&words),
         Some(Part::Client(load)) => Builder::new_current_thread()
             .enable_all()
             .build()?

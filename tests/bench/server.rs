@@ -2,8 +2,11 @@
 
 use crate::client::Transport;
 use crate::measure::{cpu_nanos, pss_bytes};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Signal, set_parent_process_death_signal};
+use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -95,7 +98,7 @@ impl Drop for Server {
 
 /// This very program as a server.
 fn own(name: &str, arguments: &[&str], ready: &Path) -> Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    let mut command = bound(&std::env::current_exe()?)?;
     command
         .arg(name)
         .args(arguments)
@@ -107,7 +110,7 @@ fn own(name: &str, arguments: &[&str], ready: &Path) -> Result<Command> {
 fn siar(folder: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
     let channels = folder.join("channels.yaml");
     std::fs::write(&channels, CHANNEL)?;
-    let mut command = Command::new(binary()?);
+    let mut command = bound(&binary()?)?;
     command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command
         .arg("--channels")
@@ -122,19 +125,59 @@ fn siar(folder: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
     Ok(command)
 }
 
+/// Builds the gateway as cargo built this program; not when one is named, nor when cargo does not run this.
+pub fn build() -> Result<()> {
+    let named = std::env::var_os("GATEWAY_BIN").is_some();
+    let (false, Some(cargo), Some(package)) = (
+        named,
+        std::env::var_os("CARGO"),
+        std::env::var_os("CARGO_MANIFEST_DIR"),
+    ) else {
+        return Ok(());
+    };
+    let mut command = Command::new(cargo);
+    command.args([
+        "build",
+        "--locked",
+        "-p",
+        "gateway",
+        "--bin",
+        "siar-gateway",
+    ]);
+    if !cfg!(debug_assertions) {
+        command.arg("--release");
+    }
+    let status = command.current_dir(package).status()?;
+    ensure!(status.success(), "the gateway could not be built");
+    Ok(())
+}
+
 /// The gateway beside this program, or the one that is named.
 fn binary() -> Result<PathBuf> {
     if let Some(named) = std::env::var_os("GATEWAY_BIN") {
         return Ok(named.into());
     }
     let beside = std::env::current_exe()?.with_file_name("siar-gateway");
-    if !beside.exists() {
-        bail!(
-            "{} is missing; build it: cargo build --release -p gateway",
-            beside.display()
-        );
-    }
+    ensure!(
+        beside.exists(),
+        "{} is missing; build it: cargo build --release -p gateway",
+        beside.display()
+    );
     Ok(beside)
+}
+
+/// Becomes the program of `words`; it ends together with the process that started this one.
+pub fn become_program(words: &[OsString]) -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let (program, arguments) = words.split_first().context("no program")?;
+    Err(Command::new(program).args(arguments).exec().into())
+}
+
+/// `program` as a process that does not outlive this one.
+pub fn bound(program: &Path) -> Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bound").arg("--").arg(program);
+    Ok(command)
 }
 
 /// Live only, as fast as the server answers, and no heartbeat in between.
