@@ -4,9 +4,6 @@
 //! once and says when to come back, since any other status would stop it for good. Used by: the routes.
 #![deny(clippy::wildcard_enum_match_arm)]
 
-#[cfg(test)]
-mod tests;
-
 use super::request::Bad;
 use crate::broker::PublishError;
 use crate::close::CloseReason;
@@ -369,3 +366,6 @@ impl From<PublishError> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
