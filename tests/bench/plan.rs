@@ -8,6 +8,9 @@ use crate::server::Kind;
 use crate::topics::{Topics, many_topics};
 use anyhow::Result;
 
+/// What other programs may use before a round is called disturbed, in cores.
+const FOREIGN: f64 = 0.2;
+
 /// The sizes of a run.
 pub struct Plan {
     /// Whether the figures are held to the targets.
@@ -126,8 +129,13 @@ impl Plan {
             let siar = measure(Kind::Siar, self.paced)?;
             let two = measure(Kind::Bare(2), self.paced)?;
             let ordinary = measure(Kind::Ordinary, self.paced)?;
+            let bare = one.better(two);
+            let foreign = bare.foreign_cores.max(siar.foreign_cores);
+            if foreign > FOREIGN {
+                eprintln!("other programs used {foreign:.2} cores: this round says little");
+            }
             rounds.push(Round {
-                bare: one.better(two),
+                bare,
                 siar,
                 ordinary,
             });
@@ -227,6 +235,9 @@ fn paced_rows(rounds: &[Round]) -> Vec<Row> {
         ),
         compared("CPU per connect", "µs", |figures| figures.connect_micros)
             .target(Target::TimesAtMost(2.5)),
+        row("load by other programs", "cores", |figures| {
+            figures.foreign_cores
+        }),
         compared("p50", "ms", |figures| figures.p50_millis),
         compared("p99", "ms", |figures| figures.p99_millis).target(Target::TimesAtMost(1.25)),
     ]

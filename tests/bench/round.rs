@@ -1,7 +1,7 @@
 //! One measurement: a fresh server, a fresh client, some messages.
 
 use crate::client::Transport;
-use crate::measure::{slab_bytes, sock_bytes};
+use crate::measure::{cpu_nanos, machine_nanos, slab_bytes, sock_bytes};
 use crate::seen::{Summary, now_nanos, text};
 use crate::server::{Kind, Server, bound};
 use anyhow::{Context, Result, bail, ensure};
@@ -37,6 +37,8 @@ pub struct Figures {
     pub p50_millis: f64,
     pub p99_millis: f64,
     pub per_second: f64,
+    /// What other programs of the machine used meanwhile, in cores.
+    pub foreign_cores: f64,
 }
 
 impl Figures {
@@ -48,6 +50,7 @@ impl Figures {
             p50_millis: self.p50_millis.min(other.p50_millis),
             p99_millis: self.p99_millis.min(other.p99_millis),
             per_second: self.per_second.max(other.per_second),
+            foreign_cores: self.foreign_cores.max(other.foreign_cores),
             ..self
         }
     }
@@ -76,6 +79,9 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
         ..Figures::default()
     };
     let (idle, started) = (server.cpu_nanos(), now_nanos());
+    let ours =
+        |client: &Client| server.cpu_nanos() + client.cpu_nanos() + cpu_nanos(std::process::id());
+    let (machine, own) = (machine_nanos(), ours(&client));
     let begin = Instant::now();
     for number in 0..work.messages {
         if let Some(per_second) = work.per_second {
@@ -90,6 +96,8 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     }
     let summary = client.finish()?;
     let busy = server.cpu_nanos() - idle;
+    let foreign = growth(machine_nanos(), machine) - growth(ours(&client), own);
+    figures.foreign_cores = foreign / begin.elapsed().as_nanos() as f64;
     // With all streams open, and after their messages: what delivery leaves behind counts, too.
     figures.stream_bytes = growth(server.pss_bytes(), memory) / streams;
     ensure!(
@@ -148,6 +156,10 @@ impl Client {
             Some(Ok(line)) if line == "ready" => Ok(client),
             _ => bail!("the client could not open its streams"),
         }
+    }
+
+    fn cpu_nanos(&self) -> u64 {
+        cpu_nanos(self.child.id())
     }
 
     /// Waits until all has arrived; the streams stay open.
