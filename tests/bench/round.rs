@@ -79,9 +79,7 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
         ..Figures::default()
     };
     let (idle, started) = (server.cpu_nanos(), now_nanos());
-    let ours =
-        |client: &Client| server.cpu_nanos() + client.cpu_nanos() + cpu_nanos(std::process::id());
-    let (machine, own) = (machine_nanos(), ours(&client));
+    let watch = Watch::start(&server, &client);
     let begin = Instant::now();
     for number in 0..work.messages {
         if let Some(per_second) = work.per_second {
@@ -96,8 +94,7 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     }
     let summary = client.finish()?;
     let busy = server.cpu_nanos() - idle;
-    let foreign = growth(machine_nanos(), machine) - growth(ours(&client), own);
-    figures.foreign_cores = foreign / begin.elapsed().as_nanos() as f64;
+    figures.foreign_cores = watch.foreign_cores(&server, &client);
     // With all streams open, and after their messages: what delivery leaves behind counts, too.
     figures.stream_bytes = growth(server.pss_bytes(), memory) / streams;
     ensure!(
@@ -110,6 +107,34 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     figures.p99_millis = summary.p99_nanos as f64 / 1e6;
     figures.per_second = deliveries / (summary.last_nanos.saturating_sub(started) as f64 / 1e9);
     Ok(figures)
+}
+
+/// Watches what programs other than ours use of the machine.
+pub struct Watch {
+    begin: Instant,
+    machine: u64,
+    ours: u64,
+}
+
+impl Watch {
+    pub fn start(server: &Server, client: &Client) -> Self {
+        Self {
+            begin: Instant::now(),
+            machine: machine_nanos(),
+            ours: ours(server, client),
+        }
+    }
+
+    /// Cores that others used since the start.
+    pub fn foreign_cores(&self, server: &Server, client: &Client) -> f64 {
+        let foreign =
+            growth(machine_nanos(), self.machine) - growth(ours(server, client), self.ours);
+        foreign / self.begin.elapsed().as_nanos() as f64
+    }
+}
+
+fn ours(server: &Server, client: &Client) -> u64 {
+    server.cpu_nanos() + client.cpu_nanos() + cpu_nanos(std::process::id())
 }
 
 /// What was added, or taken away when negative.
