@@ -2,11 +2,12 @@
 //!
 //! Sockets are dealt to one or two threads; a message is one blocking write for each of them.
 
+use parking_lot::Mutex;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 
 /// Messages and sockets that wait for a thread.
 const QUEUE: usize = 4096;
@@ -14,33 +15,42 @@ const QUEUE: usize = 4096;
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache, no-transform\r\n\
     x-accel-buffering: no\r\nx-content-type-options: nosniff\r\nvary: Origin\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n";
 
-enum Work {
-    Socket(TcpStream),
-    Message(Arc<[u8]>),
+/// A sending thread: its sockets, and what it is to send. Sockets come by a lock and not by the queue, so that
+/// a connect pays for no wake-up.
+struct Hand {
+    sockets: Arc<Mutex<Vec<TcpStream>>>,
+    messages: SyncSender<Arc<[u8]>>,
+}
+
+impl Hand {
+    fn start() -> Self {
+        let sockets = Arc::<Mutex<Vec<TcpStream>>>::default();
+        let (messages, queue) = sync_channel::<Arc<[u8]>>(QUEUE);
+        let own = sockets.clone();
+        std::thread::spawn(move || {
+            while let Ok(message) = queue.recv() {
+                own.lock()
+                    .retain_mut(|socket| socket.write_all(&message).is_ok());
+            }
+        });
+        Self { sockets, messages }
+    }
 }
 
 /// Serves for ever on `listener` with `threads` sending threads.
 pub fn serve(listener: &TcpListener, threads: usize) {
-    let senders: Arc<[SyncSender<Work>]> = (0..threads)
-        .map(|_| {
-            let (sender, work) = sync_channel(QUEUE);
-            std::thread::spawn(move || send_all(&work));
-            sender
-        })
-        .collect();
-    let next = AtomicUsize::new(0);
+    let hands: Arc<[Hand]> = (0..threads).map(|_| Hand::start()).collect();
+    let mut next = 0;
     let number = Arc::new(AtomicU64::new(0));
-    for socket in listener.incoming().flatten() {
-        let senders = senders.clone();
-        let mut socket = socket;
+    for mut socket in listener.incoming().flatten() {
         let mut head = [0; 4096];
         let Ok(count) = socket.read(&mut head) else {
             continue;
         };
         if head.starts_with(b"POST") {
-            let number = number.clone();
+            let (hands, number) = (hands.clone(), number.clone());
             let first = head[..count].to_vec();
-            std::thread::spawn(move || publish(socket, first, &senders, &number));
+            std::thread::spawn(move || publish(socket, first, &hands, &number));
             continue;
         }
         let opening = [
@@ -49,29 +59,14 @@ pub fn serve(listener: &TcpListener, threads: usize) {
         ]
         .concat();
         if socket.write_all(&opening).is_ok() {
-            let sender = &senders[next.fetch_add(1, Ordering::Relaxed) % senders.len()];
-            sender.send(Work::Socket(socket)).expect("the thread lives");
-        }
-    }
-}
-
-fn send_all(work: &Receiver<Work>) {
-    let mut sockets: Vec<TcpStream> = Vec::new();
-    while let Ok(work) = work.recv() {
-        match work {
-            Work::Socket(socket) => sockets.push(socket),
-            Work::Message(bytes) => sockets.retain_mut(|socket| socket.write_all(&bytes).is_ok()),
+            hands[next % hands.len()].sockets.lock().push(socket);
+            next += 1;
         }
     }
 }
 
 /// Reads posts of one keep-alive connection; each body is a message.
-fn publish(
-    mut socket: TcpStream,
-    mut buffer: Vec<u8>,
-    senders: &[SyncSender<Work>],
-    number: &AtomicU64,
-) {
+fn publish(mut socket: TcpStream, mut buffer: Vec<u8>, hands: &[Hand], number: &AtomicU64) {
     socket.set_nodelay(true).expect("a TCP socket");
     let mut more = [0; 16 * 1024];
     loop {
@@ -80,10 +75,8 @@ fn publish(
             let event = chunk(&[b"data: ", &buffer[body..end], b"\n"].concat());
             let mark = chunk(format!("id: abcdef-{offset}\n\n").as_bytes());
             let bytes: Arc<[u8]> = [event, mark].concat().into();
-            for sender in senders {
-                sender
-                    .send(Work::Message(bytes.clone()))
-                    .expect("the thread lives");
+            for hand in hands {
+                hand.messages.send(bytes.clone()).expect("the thread lives");
             }
             let answer =
                 b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}";

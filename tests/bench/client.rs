@@ -23,6 +23,8 @@ use tokio_rustls::TlsConnector;
 
 /// Connections that are being opened at once, so that no queue of the server overflows.
 const OPENING: usize = 64;
+/// All streams must be open within this time.
+const OPENING_TIME: Duration = Duration::from_secs(60);
 /// Streams of one HTTP/2 connection.
 const H2_STREAMS: usize = 50;
 /// Bytes of one read.
@@ -86,26 +88,26 @@ pub async fn run(load: Load) -> Result<()> {
     // Each stream returns its permit when it has its opening; all of them together mean ready.
     let ready = Arc::new(Semaphore::new(0));
     let streams = load.streams;
-    match load.transport {
-        Transport::H2 => {
-            for first in (0..streams).step_by(H2_STREAMS) {
-                let group = first..(first + H2_STREAMS).min(streams);
-                tasks.spawn(h2_group(load.clone(), group, ready.clone()));
-            }
-        }
-        Transport::Plain | Transport::Tls => {
-            for stream in 0..streams {
-                let permit = opening.clone().acquire_owned().await?;
-                tasks.spawn(one(load.clone(), stream, permit, ready.clone()));
-            }
-        }
-    }
     let all = u32::try_from(streams)?;
-    drop(
-        tokio::time::timeout(Duration::from_secs(60), ready.acquire_many(all))
-            .await
-            .context("not all streams opened")??,
-    );
+    let opened = tokio::time::timeout(OPENING_TIME, async {
+        match load.transport {
+            Transport::H2 => {
+                for first in (0..streams).step_by(H2_STREAMS) {
+                    let group = first..(first + H2_STREAMS).min(streams);
+                    tasks.spawn(h2_group(load.clone(), group, ready.clone()));
+                }
+            }
+            Transport::Plain | Transport::Tls => {
+                for stream in 0..streams {
+                    let permit = opening.clone().acquire_owned().await?;
+                    tasks.spawn(one(load.clone(), stream, permit, ready.clone()));
+                }
+            }
+        }
+        drop(ready.acquire_many(all).await?);
+        anyhow::Ok(())
+    });
+    opened.await.context("not all streams opened in time")??;
     println!("ready");
     let mut summary = Summary::default();
     let mut open = Vec::with_capacity(streams);
