@@ -1,4 +1,4 @@
-//! Every stream ends with a named reason: by a changed configuration, at its age, at a limit, on shutdown.
+//! Every stream ends with a named reason: by a changed configuration, at a limit, on shutdown.
 
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::json;
@@ -90,32 +90,6 @@ async fn a_change_that_does_not_concern_a_stream_leaves_it_untouched() {
     gateway.publish("c", "x").await;
     assert_eq!(listener.next().await.data, "x");
     assert_eq!(listener.ended(), None);
-}
-
-#[tokio::test]
-async fn a_stream_is_rotated_at_its_age() {
-    let gateway = Gateway::serving(&Channel::open("c").stream("15s", "100ms", "1m")).await;
-    // The schema knows no age under a minute, so this waits for 48 to 72 seconds.
-    let opened = Instant::now();
-    let mut listener = gateway.listen("c").await;
-    let end =
-        tests::wait::within_time(Duration::from_secs(80), "the stream to be rotated", async {
-            loop {
-                if let Some(tests::sse::Item::Event(event)) = listener.read().await {
-                    return event;
-                }
-            }
-        })
-        .await;
-    assert_eq!(
-        (end.kind.as_str(), end.data.as_str()),
-        ("siar.end", r#"{"reason":"rotated"}"#)
-    );
-    let age = opened.elapsed();
-    assert!(
-        age > Duration::from_secs(47) && age < Duration::from_secs(75),
-        "{age:?}"
-    );
 }
 
 #[tokio::test]

@@ -15,7 +15,10 @@ mod endings; // every stream ends with a named reason
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
 mod golden; // printed files are what the code prints
 mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
+mod hostile_input; // whatever is sent is answered or cut, counted, and hurts nobody else
 mod juggernaut; // its payloads, its events for the app
+mod publish; // each way to publish, and what is answered
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
+mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check
