@@ -14,6 +14,20 @@ pub fn cpu_nanos(pid: u32) -> u64 {
     tasks.flatten().filter_map(one).sum()
 }
 
+/// CPU time of the whole machine so far, in nanoseconds: all that was not idle.
+pub fn machine_nanos() -> u64 {
+    const TICK: u64 = 10_000_000;
+    const IDLE: [usize; 2] = [3, 4];
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let line = text.lines().next().unwrap_or_default();
+    // The last two of the ten are guests, counted in the first already.
+    let ticks = line.split_whitespace().skip(1).take(8).enumerate();
+    let busy = ticks.filter(|(index, _)| !IDLE.contains(index));
+    busy.filter_map(|(_, ticks)| ticks.parse::<u64>().ok())
+        .sum::<u64>()
+        * TICK
+}
+
 /// Proportional set size of a process in bytes: its own pages, and its part of shared ones.
 pub fn pss_bytes(pid: u32) -> u64 {
     let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap_or_default();

@@ -27,6 +27,19 @@ struct Round {
     ordinary: Figures,
 }
 
+impl Round {
+    fn measure(work: Work) -> Result<Self> {
+        let one = measure(Kind::Bare(1), work)?;
+        let siar = measure(Kind::Siar, work)?;
+        let two = measure(Kind::Bare(2), work)?;
+        Ok(Self {
+            bare: one.better(two),
+            siar,
+            ordinary: measure(Kind::Ordinary, work)?,
+        })
+    }
+}
+
 impl Plan {
     pub fn full() -> Self {
         let paced = Work {
@@ -122,15 +135,7 @@ impl Plan {
         let mut rounds = Vec::with_capacity(self.rounds);
         for number in 1..=self.rounds {
             eprintln!("paced, round {number} of {}", self.rounds);
-            let one = measure(Kind::Bare(1), self.paced)?;
-            let siar = measure(Kind::Siar, self.paced)?;
-            let two = measure(Kind::Bare(2), self.paced)?;
-            let ordinary = measure(Kind::Ordinary, self.paced)?;
-            rounds.push(Round {
-                bare: one.better(two),
-                siar,
-                ordinary,
-            });
+            rounds.push(Round::measure(self.paced)?);
         }
         Ok(rounds)
     }
@@ -147,17 +152,15 @@ impl Plan {
     }
 
     fn unpaced_row(&self) -> Result<Row> {
-        let (mut bare, mut siar, mut ordinary) = (Vec::new(), Vec::new(), Vec::new());
+        let mut rounds = Vec::with_capacity(self.rounds);
         for number in 1..=self.rounds {
             eprintln!("unpaced, round {number} of {}", self.rounds);
-            let one = measure(Kind::Bare(1), self.unpaced)?;
-            siar.push(measure(Kind::Siar, self.unpaced)?.per_second / 1000.0);
-            let two = measure(Kind::Bare(2), self.unpaced)?;
-            bare.push(one.better(two).per_second / 1000.0);
-            ordinary.push(measure(Kind::Ordinary, self.unpaced)?.per_second / 1000.0);
+            rounds.push(Round::measure(self.unpaced)?);
         }
-        let row = Row::new("unpaced", "thousand deliveries a second", siar);
-        let row = row.compared(bare).ordinary(ordinary);
+        let unit = "thousand deliveries a second";
+        let row = compared(&rounds, "unpaced", unit, |figures| {
+            figures.per_second / 1000.0
+        });
         Ok(row.target(Target::TimesAtLeast(1.0)))
     }
 
@@ -166,17 +169,22 @@ impl Plan {
             Some(single) => single,
             None => measure(Kind::Siar, self.paced)?.delivery_micros,
         };
-        let (mut batches, mut posts) = (Vec::new(), Vec::new());
+        let (mut batches, mut posts, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
         for number in 1..=self.topic_rounds {
             eprintln!("many topics, round {number} of {}", self.topic_rounds);
-            batches.push(many_topics(self.topics, 100)?);
-            posts.push(many_topics(self.topics, 1)?);
+            let [batch, others] = many_topics(self.topics, 100)?;
+            let [post, _] = many_topics(self.topics, 1)?;
+            batches.push(batch);
+            posts.push(post);
+            foreign.push(others);
         }
         let times = batches.iter().map(|batch| batch / single).collect();
         Ok(vec![
             Row::new("many topics, batches: CPU per delivery", "µs", batches),
             Row::new("many topics, single posts: CPU per delivery", "µs", posts),
-            Row::new("many topics, batches / one topic", "×", times).target(Target::AtMost(1.3)),
+            Row::new("many topics, batches / one topic", "×", times)
+                .meanwhile(&foreign)
+                .target(Target::AtMost(1.3)),
         ])
     }
 
@@ -201,33 +209,48 @@ fn all(rounds: &[Round], pick: impl Fn(&Round) -> f64) -> Vec<f64> {
     rounds.iter().map(pick).collect()
 }
 
+type Pick = fn(&Figures) -> f64;
+
+/// A figure of all servers.
+fn row(rounds: &[Round], name: &str, unit: &'static str, pick: Pick) -> Row {
+    let foreign = all(rounds, |round| {
+        round.bare.foreign_cores.max(round.siar.foreign_cores)
+    });
+    Row::new(name, unit, all(rounds, |round| pick(&round.siar)))
+        .beside(all(rounds, |round| pick(&round.bare)))
+        .ordinary(all(rounds, |round| pick(&round.ordinary)))
+        .meanwhile(&foreign)
+}
+
+/// A figure of all servers in which Siar is divided by the bare loop.
+fn compared(rounds: &[Round], name: &str, unit: &'static str, pick: Pick) -> Row {
+    let bare = all(rounds, |round| pick(&round.bare));
+    row(rounds, name, unit, pick).compared(bare)
+}
+
 fn paced_rows(rounds: &[Round]) -> Vec<Row> {
-    let row = |name: &str, unit, pick: fn(&Figures) -> f64| {
-        Row::new(name, unit, all(rounds, |round| pick(&round.siar)))
-            .beside(all(rounds, |round| pick(&round.bare)))
-            .ordinary(all(rounds, |round| pick(&round.ordinary)))
-    };
-    let compared = |name: &str, unit, pick: fn(&Figures) -> f64| {
-        row(name, unit, pick).compared(all(rounds, |round| pick(&round.bare)))
-    };
+    let row = |name: &str, unit, pick: Pick| row(rounds, name, unit, pick);
+    let compared = |name: &str, unit, pick: Pick| compared(rounds, name, unit, pick);
+    let kib = "KiB";
     vec![
         compared("CPU per delivery", "µs", |figures| figures.delivery_micros)
             .target(Target::TimesAtMost(1.15)),
-        row("memory per stream", "KiB", |figures| {
+        row("memory per stream", kib, |figures| {
             figures.stream_bytes / 1024.0
         })
         .target(Target::AtMost(2.5)),
-        row("kernel slab per stream, both ends", "KiB", |figures| {
+        row("kernel slab per stream, both ends", kib, |figures| {
             figures.slab_bytes / 1024.0
         }),
-        row(
-            "kernel socket buffers per stream, both ends",
-            "KiB",
-            |figures| figures.sock_bytes / 1024.0,
-        ),
+        row("kernel socket buffers per stream", kib, |figures| {
+            figures.sock_bytes / 1024.0
+        }),
         compared("CPU per connect", "µs", |figures| figures.connect_micros)
             .target(Target::TimesAtMost(2.5)),
         compared("p50", "ms", |figures| figures.p50_millis),
         compared("p99", "ms", |figures| figures.p99_millis).target(Target::TimesAtMost(1.25)),
+        row("used by other programs meanwhile", "cores", |figures| {
+            figures.foreign_cores
+        }),
     ]
 }

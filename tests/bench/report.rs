@@ -36,6 +36,9 @@ pub fn print(rows: &[Row]) {
         let names: Vec<&str> = those.map(|row| row.name.as_str()).collect();
         println!("{word}: {} ({})", names.len(), names.join("; "));
     }
+    if rows.iter().any(|row| row.disturbed) {
+        println!("Other programs took much of the machine: run it again when they are done.");
+    }
 }
 
 /// All rounds, medians and verdicts.
@@ -68,10 +71,10 @@ fn target(row: &Row) -> String {
         Some(Target::TimesAtMost(most)) => format!("at most {most} ×"),
         Some(Target::TimesAtLeast(least)) => format!("at least {least} ×"),
     };
-    let verdict = if row.met() == Some(true) {
-        "met"
-    } else {
-        "**missed**"
+    let verdict = match row.met() {
+        Some(true) => "met",
+        Some(false) => "**missed**",
+        None => "not judged, the machine was busy",
     };
     format!("{text}: {verdict}")
 }

@@ -1,7 +1,7 @@
 //! One measurement: a fresh server, a fresh client, some messages.
 
 use crate::client::Transport;
-use crate::measure::{slab_bytes, sock_bytes};
+use crate::measure::{cpu_nanos, machine_nanos, slab_bytes, sock_bytes};
 use crate::seen::{Summary, now_nanos, text};
 use crate::server::{Kind, Server, bound};
 use anyhow::{Context, Result, bail, ensure};
@@ -37,6 +37,8 @@ pub struct Figures {
     pub p50_millis: f64,
     pub p99_millis: f64,
     pub per_second: f64,
+    /// What other programs of the machine used meanwhile, in cores.
+    pub foreign_cores: f64,
 }
 
 impl Figures {
@@ -48,6 +50,7 @@ impl Figures {
             p50_millis: self.p50_millis.min(other.p50_millis),
             p99_millis: self.p99_millis.min(other.p99_millis),
             per_second: self.per_second.max(other.per_second),
+            foreign_cores: self.foreign_cores.max(other.foreign_cores),
             ..self
         }
     }
@@ -76,6 +79,7 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
         ..Figures::default()
     };
     let (idle, started) = (server.cpu_nanos(), now_nanos());
+    let watch = Watch::start(&server, &client);
     let begin = Instant::now();
     for number in 0..work.messages {
         if let Some(per_second) = work.per_second {
@@ -90,6 +94,7 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     }
     let summary = client.finish()?;
     let busy = server.cpu_nanos() - idle;
+    figures.foreign_cores = watch.foreign_cores(&server, &client);
     // With all streams open, and after their messages: what delivery leaves behind counts, too.
     figures.stream_bytes = growth(server.pss_bytes(), memory) / streams;
     ensure!(
@@ -102,6 +107,34 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
     figures.p99_millis = summary.p99_nanos as f64 / 1e6;
     figures.per_second = deliveries / (summary.last_nanos.saturating_sub(started) as f64 / 1e9);
     Ok(figures)
+}
+
+/// Watches what programs other than ours use of the machine.
+pub struct Watch {
+    begin: Instant,
+    machine: u64,
+    ours: u64,
+}
+
+impl Watch {
+    pub fn start(server: &Server, client: &Client) -> Self {
+        Self {
+            begin: Instant::now(),
+            machine: machine_nanos(),
+            ours: ours(server, client),
+        }
+    }
+
+    /// Cores that others used since the start.
+    pub fn foreign_cores(&self, server: &Server, client: &Client) -> f64 {
+        let foreign =
+            growth(machine_nanos(), self.machine) - growth(ours(server, client), self.ours);
+        foreign / self.begin.elapsed().as_nanos() as f64
+    }
+}
+
+fn ours(server: &Server, client: &Client) -> u64 {
+    server.cpu_nanos() + client.cpu_nanos() + cpu_nanos(std::process::id())
 }
 
 /// What was added, or taken away when negative.
@@ -148,6 +181,10 @@ impl Client {
             Some(Ok(line)) if line == "ready" => Ok(client),
             _ => bail!("the client could not open its streams"),
         }
+    }
+
+    fn cpu_nanos(&self) -> u64 {
+        cpu_nanos(self.child.id())
     }
 
     /// Waits until all has arrived; the streams stay open.

@@ -13,7 +13,12 @@ pub struct Row {
     pub target: Option<Target>,
     /// Whether Siar divided by the bare loop means something here.
     pub compared: bool,
+    /// Other programs took so much of the machine in most rounds that nothing can be said.
+    pub disturbed: bool,
 }
+
+/// What other programs may use before a round is called disturbed, in cores.
+const FOREIGN: f64 = 0.2;
 
 /// What Siar is held to; the median of the rounds counts.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,6 +61,7 @@ impl Row {
             ordinary: Vec::new(),
             target: None,
             compared: false,
+            disturbed: false,
         }
     }
 
@@ -81,6 +87,12 @@ impl Row {
         self
     }
 
+    /// Takes in what other programs used in each round, in cores.
+    pub fn meanwhile(mut self, foreign: &[f64]) -> Self {
+        self.disturbed = median(foreign) > FOREIGN;
+        self
+    }
+
     /// Siar divided by the bare loop of the same round.
     pub fn ratio(&self) -> Option<Middle> {
         let pairs = self.siar.iter().zip(&self.bare);
@@ -88,8 +100,11 @@ impl Row {
         self.compared.then(|| Middle::of(&ratios)).flatten()
     }
 
-    /// Whether the target is met; none without one.
+    /// Whether the target is met; none without one, and none when the machine was busy.
     pub fn met(&self) -> Option<bool> {
+        if self.disturbed {
+            return None;
+        }
         let times = self.ratio().map_or(f64::NAN, |ratio| ratio.median);
         self.target.map(|target| match target {
             Target::AtMost(most) => median(&self.siar) <= most,
@@ -137,6 +152,13 @@ mod tests {
     fn a_value_is_held_to_its_own_target() {
         check(&[2.4], &[0.1], Target::AtMost(2.5), true);
         check(&[2.6], &[100.0], Target::AtMost(2.5), false);
+    }
+
+    #[test]
+    fn a_busy_machine_is_no_verdict() {
+        let row = || Row::new("row", "µs", vec![1.0]).target(Target::AtMost(2.0));
+        assert_eq!(row().meanwhile(&[0.1, 0.0, 1.5]).met(), Some(true));
+        assert_eq!(row().meanwhile(&[0.9, 0.0, 1.5]).met(), None);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Many topics with a few streams each: what a delivery costs when no two messages go to the same streams.
 
 use crate::client::Transport;
-use crate::round::{Client, Publisher, SETTLE, Work, growth};
+use crate::round::{Client, Publisher, SETTLE, Watch, Work, growth};
 use crate::server::{Kind, Server};
 use anyhow::{Result, ensure};
 
@@ -13,9 +13,10 @@ pub struct Topics {
     pub messages: u64,
 }
 
-/// CPU for each delivery in microseconds, `batch` messages in one request: the server's CPU minus what the
-/// same requests cost it with as many topics that have no streams.
-pub fn many_topics(size: Topics, batch: usize) -> Result<f64> {
+/// CPU for each delivery in microseconds, and what other programs used meanwhile, in cores. `batch` messages
+/// go in one request; the server's CPU minus what the same requests cost it with as many topics that have no
+/// streams.
+pub fn many_topics(size: Topics, batch: usize) -> Result<[f64; 2]> {
     let server = Server::start(Kind::Siar, false)?;
     let mut publisher = Publisher::connect(server.addr)?;
     let streams = size.topics * size.each;
@@ -28,6 +29,7 @@ pub fn many_topics(size: Topics, batch: usize) -> Result<f64> {
     };
     let mut client = Client::start(&server, work, size.topics)?;
     std::thread::sleep(SETTLE);
+    let watch = Watch::start(&server, &client);
     let mut cost = |first: usize, start: u64| -> Result<u64> {
         let before = server.cpu_nanos();
         for message in start..start + size.messages {
@@ -44,10 +46,12 @@ pub fn many_topics(size: Topics, batch: usize) -> Result<f64> {
     cost(0, 0)?;
     cost(size.topics, 0)?;
     let (with, without) = (cost(0, size.messages)?, cost(size.topics, size.messages)?);
+    let foreign = watch.foreign_cores(&server, &client);
     let summary = client.finish()?;
     ensure!(
         summary.complete,
         "many topics: messages are missing: {summary:?}"
     );
-    Ok(growth(with, without) / 1000.0 / streams as f64 / size.messages as f64)
+    let deliveries = streams as f64 * size.messages as f64;
+    Ok([growth(with, without) / 1000.0 / deliveries, foreign])
 }

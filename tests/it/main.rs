@@ -11,9 +11,11 @@ use tests::redis::Redis;
 mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
 mod encoding; // what is published arrives byte for byte, whatever is in it
+mod endings; // every stream ends with a named reason
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
 mod golden; // printed files are what the code prints
 mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
 mod juggernaut; // its payloads, its events for the app
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
+mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
 mod tidy; // the rules of style that a machine can check

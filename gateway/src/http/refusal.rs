@@ -366,3 +366,6 @@ impl From<PublishError> for Refusal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

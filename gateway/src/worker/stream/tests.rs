@@ -99,6 +99,7 @@ fn expiry_comes_before_stalling_before_rotation() {
     check(&stream, now, 600, Due::End(CloseReason::Stalled));
     stream.expires = Some(now.plus(seconds(600)).steady);
     check(&stream, now, 600, Due::End(CloseReason::Expired));
+    assert_eq!(CloseReason::Expired.word(), "expired");
 }
 
 #[test]
