@@ -115,12 +115,20 @@ impl Worker {
         };
         equipment.essential.start(
             "accept",
-            accept::accept(accept::listen(equipment.listener)?, None, serving.clone()),
+            accept::accept(
+                tokio::net::TcpListener::from_std(equipment.listener)?,
+                None,
+                serving.clone(),
+            ),
         );
         if let Some((listener, material)) = equipment.tls {
             equipment.essential.start(
                 "accept-tls",
-                accept::accept(accept::listen(listener)?, Some(material), serving),
+                accept::accept(
+                    tokio::net::TcpListener::from_std(listener)?,
+                    Some(material),
+                    serving,
+                ),
             );
         }
         let now = clock::now();

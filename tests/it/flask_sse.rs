@@ -7,6 +7,7 @@ use crate::{Channel, Gateway, GatewaySetup, Listener, Redis};
 mod app; // the real app and the real library
 mod bugs; // what goes wrong there and must not here
 mod cases; // its own tests
+mod gateways; // several of them, and one publisher that knows of none
 mod load; // thousands of streams, few connections
 mod vectors; // each payload, and what a listener gets
 

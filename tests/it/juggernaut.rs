@@ -61,7 +61,10 @@ async fn a_stream_on_both_channels_gets_it_once_for_each() {
     )
     .await;
     publish(&mut redis, &json!({ "channels": ["c1"], "data": "once" })).await;
-    assert_eq!(both.data(3).await, ["twice", "twice", "once"]);
+    let mut seen = both.data(3).await;
+    // The order holds within a channel, not between two.
+    seen.sort();
+    assert_eq!(seen, ["once", "twice", "twice"]);
 }
 
 #[tokio::test]

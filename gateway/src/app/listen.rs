@@ -4,7 +4,7 @@
 
 use super::announce::Addresses;
 use crate::args::Settings;
-use crate::worker::accept::TlsMaterial;
+use crate::worker::accept::{self, TlsMaterial};
 use crate::worker::tls::{self, CertificateError, Watcher};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -130,6 +130,7 @@ fn bind(addr: SocketAddr, share: Share) -> io::Result<Socket> {
         socket.set_reuse_port(true)?;
     }
     socket.set_send_buffer_size(SEND_BUFFER)?;
+    accept::prepare(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&addr.into())?;
     Ok(socket)
@@ -138,6 +139,8 @@ fn bind(addr: SocketAddr, share: Share) -> io::Result<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use socket2::SockRef;
+    use std::net::TcpStream;
 
     const ANY: &str = "127.0.0.1:0";
 
@@ -152,6 +155,19 @@ mod tests {
         for listener in &listeners {
             assert_eq!(addr(listener), addr(&listeners[0]));
         }
+    }
+
+    #[test]
+    fn who_connects_before_the_workers_run_has_all_options() {
+        let listener = listen(ANY.parse().unwrap(), Share::Yes).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let peer = TcpStream::connect(addr(&listener)).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = SockRef::from(&accepted);
+        assert!(socket.tcp_nodelay().unwrap());
+        let timeout = socket.tcp_user_timeout().unwrap();
+        assert_eq!(timeout, Some(accept::UNACKNOWLEDGED));
+        drop(peer);
     }
 
     #[test]

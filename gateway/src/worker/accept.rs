@@ -14,7 +14,7 @@ pub use axum::Router;
 pub use axum::body::Body;
 pub use axum::response::Response;
 use rustls::ServerConfig;
-use socket2::SockRef;
+use socket2::Socket;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 /// The first request of a connection has this long for its head, TLS handshake included.
 pub const FIRST_HEAD: Duration = Duration::from_secs(10);
 /// A peer that acknowledges nothing for this long is gone.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
+pub const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Pause after the process ran out of descriptors; accepting at once would burn a core.
 const EXHAUSTED: Duration = Duration::from_secs(1);
 /// The first bytes of HTTP/2 with prior knowledge that no method of HTTP/1 begins with.
@@ -130,31 +130,10 @@ async fn encrypted(
     }
 }
 
-/// Makes a listener ready for [`accept`]. What is set on it, its sockets inherit (Linux copies them), so an
-/// accepted connection costs no calls for it: small writes go out at once, and a peer that acknowledges
-/// nothing for [`UNACKNOWLEDGED`] is given up, heartbeats included.
-pub fn listen(listener: std::net::TcpListener) -> io::Result<TcpListener> {
-    listener.set_nonblocking(true)?;
-    let socket = SockRef::from(&listener);
+/// Sets on a socket, before it listens, what those that it accepts inherit (Linux copies it), so that an
+/// accepted connection costs no calls: small writes go out at once, and a peer that acknowledges nothing for
+/// [`UNACKNOWLEDGED`] is given up, heartbeats included. Set later, whoever connected before would lack it.
+pub fn prepare(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    TcpListener::from_std(listener)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn accepted_sockets_inherit_what_the_listener_has() {
-        let listener = listen(std::net::TcpListener::bind("127.0.0.1:0").unwrap()).unwrap();
-        let peer = TcpStream::connect(listener.local_addr().unwrap())
-            .await
-            .unwrap();
-        let (accepted, _) = listener.accept().await.unwrap();
-        let socket = SockRef::from(&accepted);
-        assert!(socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
-        drop(peer);
-    }
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))
 }

@@ -127,6 +127,20 @@ async fn what_a_killed_gateway_owed_is_told_by_another() {
     assert_eq!(told, (UNSUBSCRIBE.into(), "c1".into(), session, None));
 }
 
+#[tokio::test]
+async fn what_a_gateway_that_leaves_owes_is_told_before_it_ends() {
+    let redis = Redis::start().await;
+    let mut gateway = super::serve(&redis).await;
+    let mut heard = hear(&redis).await;
+    let mut listener = gateway.listen("c1").control().await;
+    let session = session(&mut listener).await;
+    assert_eq!(event(&mut heard).await.0, SUBSCRIBE);
+    gateway.term();
+    assert!(gateway.exit().await.success());
+    let told = event(&mut heard).await;
+    assert_eq!(told, (UNSUBSCRIBE.into(), "c1".into(), session, None));
+}
+
 async fn event_within(
     limit: Duration,
     heard: &mut Heard,

@@ -215,8 +215,9 @@ impl Lease {
         }
     }
 
-    /// Hears all raw messages from here on, after telling what may be lost.
+    /// Hears all raw messages and numbers them from the first one on; then tells what may be lost.
     async fn settle(&self, turn: &mut Turn, token: u64, asked: Instant) {
+        self.ingest.gate.open(token, asked);
         let names = self.ingest.listen(true);
         let standing = self.ingest.wanted.standing(&names);
         if timeout(SETTLE, standing).await.is_err() {
@@ -238,7 +239,6 @@ impl Lease {
         }
         (turn.owes, turn.stood) = (false, times);
         turn.state = State::Holding { token };
-        self.ingest.gate.open(token, asked);
         self.desk.ready.send_replace(true);
     }
 
