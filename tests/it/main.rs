@@ -10,6 +10,7 @@ use tests::redis::Redis;
 
 mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
+mod connections; // several requests on one connection, and the wrong protocol for a port
 mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod endings; // every stream ends with a named reason
@@ -17,10 +18,14 @@ mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real ap
 mod golden; // printed files are what the code prints
 mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
 mod hostile_input; // whatever is sent is answered or cut, counted, and hurts nobody else
+mod inspect; // history and presence, and who may know them
 mod juggernaut; // its payloads, its events for the app
 mod limits; // how many and how often, and what is answered beyond
+mod metrics; // every metric exists and moves, labels are bounded, logs keep secrets
 mod publish; // each way to publish, and what is answered
+mod reload; // manifests that change, `check`, the command line
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
+mod rules; // rules that are not served, Secrets that are not there
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
 mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check

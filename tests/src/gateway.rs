@@ -7,14 +7,18 @@ use crate::http::{Answer, Ask, query};
 use crate::listen::Listen;
 use crate::manifest::Channel;
 use crate::metrics::Metrics;
-use crate::process::{Helpers, Process, folder};
+use crate::process::{Process, folder};
 use crate::wait::{until, until_time};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
+
+mod spawn;
+pub use spawn::binary;
+use spawn::spawn;
 
 /// How long a changed manifest may take to be in force: the promise is 1 s, the rest is for a busy machine.
 const APPLY: Duration = Duration::from_secs(10);
@@ -26,6 +30,7 @@ pub struct Setup {
     flags: Vec<String>,
     environment: Vec<(String, String)>,
     tls: bool,
+    open_files: Option<u32>,
 }
 
 /// A running gateway.
@@ -90,6 +95,13 @@ impl Setup {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Lets it open no more files than that.
+    #[must_use]
+    pub fn open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -227,6 +239,20 @@ impl Gateway {
         .await;
     }
 
+    /// Waits until one line of its log has all these words.
+    pub async fn until_logged(&self, words: &[&str]) {
+        until(format!("{words:?} in one line of the log"), || async {
+            let log = self.process.log();
+            let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+            if log.lines().any(has_all) {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        })
+        .await;
+    }
+
     /// Writes the Channel's file and waits until the gateway has applied it.
     pub async fn apply(&self, channel: &Channel) {
         self.apply_file(channel.name(), &[channel.manifest()]).await;
@@ -317,59 +343,6 @@ impl Gateway {
         })
         .await;
     }
-}
-
-/// Where the binary is: beside the folder of the test binary, unless `GATEWAY_BIN` says otherwise.
-#[must_use]
-pub fn binary(name: &str) -> PathBuf {
-    let variable = format!("{}_BIN", name.trim_start_matches("siar-").to_uppercase());
-    if let Some(path) = std::env::var_os(variable) {
-        return path.into();
-    }
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are built into deps/")
-        .join(name);
-    assert!(
-        path.exists(),
-        "{} is missing; build it first, as tests/run does",
-        path.display()
-    );
-    path
-}
-
-fn spawn(
-    setup: &Setup,
-    folder: &Path,
-    public: SocketAddr,
-    tls: Option<SocketAddr>,
-    admin: SocketAddr,
-) -> Process {
-    let mut command = Command::new(binary("siar-gateway"));
-    let mut flags: Vec<String> = Vec::new();
-    let mut default = |name: &str, value: String| {
-        if !setup.flags.iter().any(|flag| flag == name) {
-            flags.extend([name.to_owned(), value]);
-        }
-    };
-    default("--channels", folder.join("channels").display().to_string());
-    default(
-        "--ready-file",
-        folder.join("ready.json").display().to_string(),
-    );
-    default("--listen", public.to_string());
-    default("--admin", admin.to_string());
-    default("--workers", "2".into());
-    default("--endpoint-delay", "0s".into());
-    default("--drain", "1s".into());
-    if let Some(tls) = tls {
-        default("--listen-tls", tls.to_string());
-    }
-    command.args(flags).args(&setup.flags);
-    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
-    Process::start("siar-gateway", Helpers::None, command, &folder.join("log"))
 }
 
 fn text(documents: &[Value]) -> String {

@@ -77,6 +77,11 @@ impl Ask {
         self
     }
 
+    /// The status only: the body may go on for ever.
+    pub async fn head(&self) -> std::io::Result<u16> {
+        Ok(wire::send(&self.route, &self.request).await?.status)
+    }
+
     /// The answer, or why there was none.
     pub async fn try_send(&self) -> std::io::Result<Answer> {
         let mut response = wire::send(&self.route, &self.request).await?;
@@ -94,6 +99,20 @@ impl Ask {
         let answer = within(&what, self.try_send()).await;
         answer.unwrap_or_else(|error| panic!("no {what}: {error}"))
     }
+}
+
+/// The answer to these very bytes, which no library would send; none when the server just closed.
+pub async fn raw(route: &Route, bytes: &[u8]) -> Option<Answer> {
+    let answer = within("an answer or a close", async {
+        let mut response = wire::send_raw(route, bytes).await.ok()?;
+        let body = response.body.whole().await.ok()?;
+        Some(Answer {
+            status: response.status,
+            headers: std::mem::take(&mut response.headers),
+            body,
+        })
+    });
+    answer.await
 }
 
 impl Answer {
@@ -117,6 +136,27 @@ impl Answer {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("not JSON: {error}: {} {}", self.status, self.text()))
+    }
+
+    /// The word that a refusal has for itself: the end of the `type` of its problem.
+    #[track_caller]
+    #[must_use]
+    pub fn word(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{}",
+            self.text()
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status);
+        assert!(
+            problem["detail"]
+                .as_str()
+                .is_some_and(|text| text.len() > 10)
+        );
+        let kind = problem["type"].as_str().unwrap_or_default();
+        kind.rsplit('/').next().unwrap_or_default().into()
     }
 
     /// Itself, if it has that status; else a panic with its body.

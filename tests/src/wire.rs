@@ -136,6 +136,13 @@ pub async fn send(route: &Route, request: &Request) -> io::Result<Response> {
     read_http1(io, BytesMut::new(), socket).await
 }
 
+/// Sends these very bytes and reads the head of the answer.
+pub async fn send_raw(route: &Route, bytes: &[u8]) -> io::Result<Response> {
+    let (mut io, socket) = connect(route).await?;
+    io.write_all(bytes).await?;
+    read_http1(io, BytesMut::new(), socket).await
+}
+
 /// Reads the head of a HTTP/1.1 response; `buffer` holds what was read before.
 pub async fn read_http1(
     mut io: Box<dyn Io>,

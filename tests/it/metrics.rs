@@ -1,0 +1,468 @@
+//! What the admin port tells: every metric exists from the start and moves, labels are bounded; probes, status; and
+//! what the log does not tell.
+
+use crate::{Channel, Gateway, GatewaySetup, Redis};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::future::IntoFuture;
+use tests::http::Ask;
+use tests::manifest::secret;
+use tests::metrics::Metrics;
+use tests::wait::until;
+
+/// Each metric with the labels that may tell its series apart.
+const METRICS: [(&str, &[&str]); 18] = [
+    ("siar_connections", &[]),
+    ("siar_streams", &CHANNEL),
+    ("siar_streams_opened_total", &CHANNEL),
+    (
+        "siar_streams_closed_total",
+        &["channel_namespace", "channel", "reason"],
+    ),
+    (
+        "siar_messages_published_total",
+        &["channel_namespace", "channel", "source"],
+    ),
+    (
+        "siar_messages_malformed_total",
+        &["channel_namespace", "channel", "source"],
+    ),
+    ("siar_messages_delivered_total", &CHANNEL),
+    ("siar_sent_bytes_total", &[]),
+    ("siar_delivery_seconds_count", &[]),
+    (
+        "siar_gaps_total",
+        &["channel_namespace", "channel", "reason"],
+    ),
+    (
+        "siar_resumes_total",
+        &["channel_namespace", "channel", "result"],
+    ),
+    (
+        "siar_access_denied_total",
+        &["channel_namespace", "channel", "action", "reason"],
+    ),
+    ("siar_refusals_total", &["refusal"]),
+    ("siar_redis_up", &["server"]),
+    ("siar_redis_reconnects_total", &["server"]),
+    ("siar_config_applies_total", &["result"]),
+    ("siar_draining", &[]),
+    ("siar_worker_busy_ratio", &["worker"]),
+];
+
+const CHANNEL: [&str; 2] = ["channel_namespace", "channel"];
+
+async fn text(gateway: &Gateway) -> String {
+    Ask::get(gateway.admin(), "/metrics")
+        .send()
+        .await
+        .expect(200)
+        .text()
+}
+
+/// The Channel `c`, heard over Flask-SSE, too.
+async fn on(redis: &Redis) -> Gateway {
+    let channel = Channel::open("c").history(5).ingest(&["FlaskSse"]);
+    let closed = Channel::closed("closed");
+    let setup = GatewaySetup::new().channel(&channel).channel(&closed);
+    setup
+        .redis(&redis.url())
+        .flag("--endpoint-delay", "2s")
+        .start()
+        .await
+}
+
+#[tokio::test]
+async fn every_metric_is_there_from_the_start_with_every_word() {
+    let redis = Redis::start().await;
+    let gateway = on(&redis).await;
+    let metrics = gateway.metrics().await;
+    for (name, _) in METRICS {
+        assert!(metrics.has(name, &[("gateway", "default")]), "{name}");
+    }
+    assert!(metrics.has("siar_config_revision_info", &[]));
+    assert!(metrics.has("process_open_fds", &[]) && metrics.has("process_cpu_seconds_total", &[]));
+    for (name, label, expected) in [
+        (
+            "siar_streams_closed_total",
+            "reason",
+            &[
+                "capacity",
+                "client-limit",
+                "client_gone",
+                "deleted",
+                "draining",
+                "expired",
+                "revoked",
+                "rotated",
+                "stalled",
+                "starting",
+                "unavailable",
+            ][..],
+        ),
+        (
+            "siar_gaps_total",
+            "reason",
+            &["epoch", "ingest", "overflow", "too-old", "unknown-cursor"],
+        ),
+        (
+            "siar_messages_published_total",
+            "source",
+            &["flask_sse", "juggernaut", "post", "raw"],
+        ),
+        ("siar_resumes_total", "result", &["complete", "gap"]),
+        (
+            "siar_access_denied_total",
+            "reason",
+            &["bad-token", "no-token", "not-admitted", "origin"],
+        ),
+        (
+            "siar_config_applies_total",
+            "result",
+            &["applied", "rejected"],
+        ),
+        (
+            "siar_refusals_total",
+            "refusal",
+            &[
+                "bad-token",
+                "body-timeout",
+                "busy",
+                "capacity",
+                "client-limit",
+                "draining",
+                "internal",
+                "key-conflict",
+                "malformed",
+                "method",
+                "no-token",
+                "not-acceptable",
+                "not-admitted",
+                "origin",
+                "outcome-unknown",
+                "rate",
+                "starting",
+                "too-large",
+                "two-tokens",
+                "unavailable",
+                "unknown-path",
+                "unknown-topic",
+            ],
+        ),
+    ] {
+        assert_eq!(metrics.values(name, label), expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn every_metric_moves() {
+    let mut redis = Redis::start().await;
+    let mut gateway = on(&redis).await;
+    let before = gateway.metrics().await;
+    let c = [("channel", "c")];
+    let mut listener = gateway.listen("c").await;
+    let second = gateway.listen("c").await;
+    gateway.until_metric("siar_streams", &c, 2.0).await;
+    assert!(gateway.metrics().await.sum("siar_connections", &[]) >= 2.0);
+    for n in 0..8 {
+        gateway.publish("c", n.to_string()).await;
+    }
+    listener.data(8).await;
+    drop(second);
+    let gone = [("channel", "c"), ("reason", "client_gone")];
+    gateway
+        .until_metric("siar_streams_closed_total", &gone, 1.0)
+        .await;
+    redis.publish("c", r#"{"data": "raw"}"#).await;
+    redis.publish("c", "no message").await;
+    assert_eq!(listener.next().await.data, "raw");
+    let malformed = [("channel", "c"), ("source", "flask_sse")];
+    gateway
+        .until_metric("siar_messages_malformed_total", &malformed, 1.0)
+        .await;
+    // Back after a place that is kept, and after one that is not.
+    let position = listener.last_event_id();
+    gateway
+        .listen("c")
+        .last_event_id(&position)
+        .await
+        .cursor()
+        .await;
+    assert_eq!(
+        gateway
+            .listen("c")
+            .last_event_id("garbage")
+            .await
+            .gap()
+            .await
+            .reason,
+        "unknown-cursor"
+    );
+    assert_eq!(gateway.listen("closed").refused().await.status, 403);
+    assert_eq!(gateway.listen("nowhere").refused().await.status, 404);
+    gateway.apply(&Channel::open("more")).await;
+    gateway.write("wrong", "kind: [");
+    let rejected = [("result", "rejected")];
+    gateway
+        .until_metric("siar_config_applies_total", &rejected, 1.0)
+        .await;
+    let after = gateway.metrics().await;
+    for (name, labels, by) in [
+        ("siar_streams_opened_total", &c[..], 4.0),
+        (
+            "siar_messages_published_total",
+            &[("channel", "c"), ("source", "post")],
+            8.0,
+        ),
+        (
+            "siar_messages_published_total",
+            &[("channel", "c"), ("source", "flask_sse")],
+            1.0,
+        ),
+        (
+            "siar_gaps_total",
+            &[("channel", "c"), ("reason", "unknown-cursor")],
+            1.0,
+        ),
+        (
+            "siar_resumes_total",
+            &[("channel", "c"), ("result", "complete")],
+            1.0,
+        ),
+        (
+            "siar_resumes_total",
+            &[("channel", "c"), ("result", "gap")],
+            1.0,
+        ),
+        (
+            "siar_access_denied_total",
+            &[("channel", "closed"), ("reason", "not-admitted")],
+            1.0,
+        ),
+        ("siar_refusals_total", &[("refusal", "not-admitted")], 1.0),
+        ("siar_refusals_total", &[("refusal", "unknown-topic")], 1.0),
+        ("siar_config_applies_total", &[("result", "applied")], 1.0),
+    ] {
+        let moved = after.sum(name, labels) - before.sum(name, labels);
+        assert_eq!(moved, by, "{name} {labels:?}");
+    }
+    // The second listener left while messages came, so how many it got is its own affair.
+    let delivered = after.sum("siar_messages_delivered_total", &c);
+    assert!((9.0..=24.0).contains(&delivered), "{delivered}");
+    assert!(after.sum("siar_delivery_seconds_count", &[]) >= 9.0);
+    assert!(after.sum("siar_delivery_seconds_sum", &[]) < 60.0);
+    assert!(after.sum("siar_sent_bytes_total", &[]) > 9.0 * 20.0);
+    assert_ne!(revision(&before), revision(&after));
+    assert_eq!(after.sum("siar_redis_up", &[]), 1.0);
+    redis.kill9();
+    gateway.until_metric("siar_redis_up", &[], 0.0).await;
+    redis.start_again().await;
+    gateway.until_metric("siar_redis_up", &[], 1.0).await;
+    assert!(
+        gateway
+            .metrics()
+            .await
+            .sum("siar_redis_reconnects_total", &[])
+            >= 1.0
+    );
+    gateway.term();
+    gateway.until_metric("siar_draining", &[], 1.0).await;
+    assert!(gateway.exit().await.success());
+}
+
+fn revision(metrics: &Metrics) -> Vec<String> {
+    metrics.values("siar_config_revision_info", "revision")
+}
+
+#[tokio::test]
+async fn a_busy_worker_says_so() {
+    let gateway = Gateway::serving(&Channel::open("c").limit("publishPerSecond", 100_000)).await;
+    let opening = (0..50).map(|_| gateway.listen("c").into_future());
+    let _listeners = futures_util::future::join_all(opening).await;
+    let busy = |metrics: &Metrics| {
+        let workers = metrics.values("siar_worker_busy_ratio", "worker");
+        let ratios = workers
+            .iter()
+            .map(|worker| metrics.sum("siar_worker_busy_ratio", &[("worker", worker)]));
+        ratios.fold(0.0, f64::max)
+    };
+    until("a worker to be busy", || async {
+        for _ in 0..20 {
+            gateway.publish("c", "x").await;
+        }
+        let ratio = busy(&gateway.metrics().await);
+        assert!((0.0..=1.0).contains(&ratio), "{ratio}");
+        if ratio > 0.01 {
+            Ok(())
+        } else {
+            Err(format!("it is {ratio}"))
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn series_are_as_many_as_channels_whatever_clients_do() {
+    let channel = Channel::open("c")
+        .topics(&["c.{n}"])
+        .tokens("subscribe", "readers");
+    let readers = secret("readers", &[("ana", "token-ana")]);
+    let setup = GatewaySetup::new().file("c", vec![channel.manifest(), readers]);
+    let gateway = setup.start().await;
+    let series = |text: &str| -> BTreeSet<String> {
+        let lines = text.lines().filter(|line| line.starts_with("siar_"));
+        lines
+            .filter_map(|line| line.rsplit_once(' '))
+            .map(|(name, _)| name.to_owned())
+            .collect()
+    };
+    let before = series(&text(&gateway).await);
+    let mut listeners = Vec::new();
+    for n in 0..50 {
+        let topic = format!("c.topic-{n}");
+        listeners.push(gateway.listen(&topic).token("token-ana").await);
+        gateway
+            .publish_with(&[("channel", &topic), ("type", "kind-of-event")], "x")
+            .await;
+        gateway.listen(&format!("other-{n}")).refused().await;
+        gateway.get(&format!("/path-{n}")).await;
+        gateway
+            .listen(&topic)
+            .token(&format!("wrong-{n}"))
+            .refused()
+            .await;
+    }
+    let after = series(&text(&gateway).await);
+    assert_eq!(
+        after.difference(&before).collect::<Vec<_>>(),
+        Vec::<&String>::new()
+    );
+    let labels = |line: &str| -> BTreeSet<String> {
+        let inner = line
+            .split_once('{')
+            .map_or("", |(_, rest)| rest.trim_end_matches('}'));
+        let pairs = inner.split("\",").filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(name, _)| name.to_owned())
+            .filter(|name| name != "gateway" && name != "le")
+            .collect()
+    };
+    for line in &after {
+        let name = line.split('{').next().unwrap();
+        let Some((_, expected)) = METRICS.iter().find(|(known, _)| *known == name) else {
+            continue;
+        };
+        let expected: BTreeSet<String> = expected.iter().map(|&label| label.into()).collect();
+        assert_eq!(labels(line), expected, "{line}");
+    }
+    // A Channel that is gone takes its series along.
+    drop(listeners);
+    gateway.until_metric("siar_streams", &[], 0.0).await;
+    gateway.remove("c").await;
+    until("the series of the Channel to go", || async {
+        if gateway
+            .metrics()
+            .await
+            .has("siar_streams", &[("channel", "c")])
+        {
+            Err("they are there".into())
+        } else {
+            Ok(())
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn probes_and_status_have_their_form() {
+    let gateway = Gateway::serving(&Channel::open("c")).await;
+    let _streams = (gateway.listen("c").await, gateway.listen("c").await);
+    for path in ["/livez", "/readyz"] {
+        let answer = Ask::get(gateway.admin(), path).send().await.expect(200);
+        assert_eq!(answer.text(), "ok\n", "{path}");
+    }
+    let status = gateway.status().await;
+    let keys: Vec<&String> = status.as_object().unwrap().keys().collect();
+    assert_eq!(
+        json!(keys),
+        json!([
+            "broker", "channels", "draining", "formats", "revision", "streams"
+        ])
+    );
+    assert_eq!(status["draining"], false);
+    assert_eq!(status["streams"], 2);
+    assert_eq!(status["channels"]["default/c"]["streams"], 2);
+    assert_eq!(status["broker"], "memory");
+    for (address, path, expected) in [
+        (gateway.admin(), "/stream", 404),
+        (gateway.public(), "/metrics", 404),
+        (gateway.public(), "/status", 404),
+        (gateway.public(), "/readyz", 404),
+    ] {
+        assert_eq!(
+            Ask::get(address, path).send().await.status,
+            expected,
+            "{path}"
+        );
+    }
+    let redis = Redis::start().await;
+    let shared = on(&redis).await;
+    assert_eq!(shared.status().await["broker"], "redis");
+}
+
+#[tokio::test]
+async fn at_the_most_talkative_level_the_log_holds_no_token_and_no_payload() {
+    let mut redis = Redis::start().await;
+    let guarded = Channel::closed("c").history(10).ingest(&["FlaskSse"]);
+    let guarded = guarded
+        .tokens("subscribe", "readers")
+        .tokens("publish", "writers");
+    let documents = vec![
+        guarded.manifest(),
+        secret("readers", &[("ana", "hunter2-ana")]),
+        secret("writers", &[("ed", "hunter2-ed")]),
+    ];
+    let setup = GatewaySetup::new().file("c", documents).redis(&redis.url());
+    let mut gateway = setup.flag("--log", "trace").start().await;
+    for http2 in [false, true] {
+        let by = |route: &mut tests::wire::Route| route.http2 = http2;
+        let mut listener = gateway.listen("c").token("hunter2-ana").by(by).await;
+        let query = gateway
+            .listen("c")
+            .query("access_token", "hunter2-ana")
+            .by(by);
+        query.await.cursor().await;
+        let cookie = gateway
+            .listen("c")
+            .header("Cookie", "siar_token=hunter2-ana")
+            .by(by);
+        cookie.await.cursor().await;
+        let wrong = gateway.listen("c").token("hunter2-wrong").by(by);
+        assert_eq!(wrong.refused().await.status, 401);
+        let post = gateway
+            .post(&[("channel", "c")], "hunter2 in the data")
+            .by(by);
+        let _ = post.token("hunter2-ed").send().await.expect(200);
+        assert_eq!(listener.next().await.data, "hunter2 in the data");
+        redis.publish("c", r#"{"data": "hunter2 raw"}"#).await;
+        assert_eq!(listener.next().await.data, "hunter2 raw");
+        redis.publish("c", "hunter2 is no message").await;
+    }
+    gateway
+        .until_metric("siar_messages_malformed_total", &[], 2.0)
+        .await;
+    let log = gateway.process().log();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("hunter2"))
+        .collect();
+    assert!(
+        told.is_empty(),
+        "{} lines, the first:\n{}",
+        told.len(),
+        told[0]
+    );
+    assert!(log.lines().count() > 20, "it says something:\n{log}");
+    let metrics = text(&gateway).await + &gateway.status().await.to_string();
+    assert!(!metrics.contains("hunter2") && !metrics.contains("ana"));
+}
