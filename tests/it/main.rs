@@ -8,6 +8,7 @@ use tests::listen::Listener;
 use tests::manifest::Channel;
 use tests::redis::Redis;
 
+mod access; // who may come in, from where, and what a refusal says
 mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
 mod connections; // several requests on one connection, and the wrong protocol for a port
