@@ -26,6 +26,7 @@ mod metrics; // every metric exists and moves, labels are bounded, logs keep sec
 mod publish; // each way to publish, and what is answered
 mod reload; // manifests that change, `check`, the command line
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
+mod revoke; // what a new configuration does to open streams
 mod rules; // rules that are not served, Secrets that are not there
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
 mod subscribe; // each way to ask for a stream, and its first bytes
