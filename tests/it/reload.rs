@@ -65,7 +65,7 @@ async fn a_file_that_does_not_parse_keeps_its_channels_and_names_line_and_mend()
     let mut listener = gateway.listen("a").await;
     for (broken, words) in [
         ("kind: [Channel\n", &["a.yaml", "line=1", "bracket"][..]),
-        ("just text\n", &["a.yaml", "line=1"]),
+        ("just text\n", &["a.yaml", "must be a map"]),
         (
             "apiVersion: siar.dev/v1alpha1\nkind: Channel\nmetadata: {name: a}\nspec:\n  histroy: {size: 5}\n",
             &["a.yaml", "line=5", "histroy"],
