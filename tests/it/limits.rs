@@ -269,3 +269,18 @@ async fn a_stream_names_at_most_32_topics() {
     check(&refused, 400, "malformed");
     assert_eq!(refused.header("retry-after"), None, "it will not pass");
 }
+
+#[tokio::test]
+async fn a_channel_has_so_many_topics_and_the_ones_it_has_go_on() {
+    let channel = Channel::open("c").topics(&["c.{n}"]).history(10);
+    let gateway = Gateway::serving(&channel.limit("topics", 3)).await;
+    let mut listener = gateway.listen("c.1").await;
+    for topic in ["c.1", "c.2", "c.3"] {
+        gateway.publish(topic, "x").await;
+    }
+    let answer = gateway.post(&[("channel", "c.4")], "x").send().await;
+    check(&answer, 503, "unavailable");
+    assert!(retry_after(&answer) >= 1);
+    gateway.publish("c.1", "y").await;
+    assert_eq!(listener.data(2).await, ["x", "y"]);
+}
