@@ -147,7 +147,14 @@ impl Parts {
         let (topics, config) = (self.topics.clone(), self.config.clone());
         let mut loaded = Some(self.readiness.wait_for("no configuration yet"));
         let namespace = self.settings.default_namespace.clone();
-        let before = move |snapshot: &Snapshot| topics.apply(snapshot);
+        let metrics = self.metrics.clone();
+        let before = move |snapshot: &Snapshot| {
+            // Its series begin at 0, and not with the first thing counted: an increase would miss that one.
+            for policy in snapshot.policies() {
+                metrics.channel(&policy.channel);
+            }
+            topics.apply(snapshot);
+        };
         let after = move |snapshot: &Snapshot| {
             if loaded.take().is_some() {
                 announce::show_command(addresses.public, &namespace, snapshot);
