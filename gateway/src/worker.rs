@@ -166,6 +166,7 @@ struct Streams {
     scratch: Scratch,
     metrics: Arc<Metrics>,
     mailbox: Arc<Mailbox>,
+    /// Taken from the mailbox and not read yet; at most what the mailbox held at once.
     mail: VecDeque<Mail>,
     /// Streams whose sockets have something to say.
     called: Vec<Key>,
@@ -230,10 +231,17 @@ impl Streams {
                 Poll::Pending
             }
         });
-        let tick = tokio::time::sleep_until(self.wheel.next_turn().into());
+        let pause = async {
+            if self.slab.len() > 0 {
+                tokio::time::sleep_until(self.wheel.next_turn().into()).await;
+            } else {
+                // Without streams nothing is due, but the busy ratio must fall.
+                tokio::time::sleep(BUSY_EVERY).await;
+            }
+        };
         tokio::select! {
             () = called => {}
-            () = tick, if self.slab.len() > 0 => {}
+            () = pause => {}
             Ok(()) = snapshots.changed() => snapshots.mark_changed(),
             Ok(()) = phase.changed() => {}
         }
@@ -252,7 +260,7 @@ impl Streams {
             self.open(handed, &mut table, now);
         }
         self.read_mail(&mut table, now);
-        more |= self.walk(&mut table);
+        more |= self.walk(&mut table) || !self.mail.is_empty();
         if self.scratch.sent > 0 {
             self.metrics
                 .sent_bytes
@@ -279,10 +287,19 @@ impl Streams {
         !self.called.is_empty()
     }
 
-    /// Takes in what came from other threads. Frames only enter their rings here; the walks write them.
+    /// Takes in what came from other threads. Frames only enter their rings here; the walks write them. Where
+    /// a ring has no room before a walk has passed, the rest waits, and the mailbox behind it fills up.
     fn read_mail(&mut self, table: &mut Table, now: Now) {
-        self.mailbox.take(&mut self.mail);
+        if self.mail.is_empty() {
+            self.mailbox.take(&mut self.mail);
+        }
         while let Some(mail) = self.mail.pop_front() {
+            if let Mail::Frame { topic, frame } = &mail
+                && !table.has_room(*topic, frame)
+            {
+                self.mail.push_front(mail);
+                return;
+            }
             match mail {
                 Mail::Frame { topic, frame } => table.feed(topic, |local| {
                     if let Some(position) = frame.position() {

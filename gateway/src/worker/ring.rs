@@ -177,6 +177,25 @@ impl Ring {
         }
     }
 
+    /// Whether `bytes` more find room without dropping an entry at or after `needed`. Where nothing is needed
+    /// any more there is always room.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize, needed: u64) -> bool {
+        let mut left = self.bytes + bytes;
+        let mut count = self.entries.len() + 1;
+        for (at, entry) in (self.first..).zip(&self.entries) {
+            if count <= MOST_FRAMES && left <= MOST_BYTES {
+                return true;
+            }
+            if at >= needed {
+                return false;
+            }
+            left -= entry.bytes;
+            count -= 1;
+        }
+        true
+    }
+
     /// Drops the older half, for the bound of the whole worker.
     pub fn halve(&mut self) {
         for _ in 0..self.entries.len().div_ceil(2) {
@@ -309,6 +328,20 @@ mod tests {
         check(&ring, "aaaaaa-5", Seek::Behind);
         ring.push(frame("aaaaaa-1031", &"x".repeat(2 * MOST_BYTES)));
         assert_eq!((ring.first(), ring.end()), (1030, 1031));
+    }
+
+    #[test]
+    fn there_is_room_while_nothing_needed_would_go() {
+        let mut ring = Ring::new(Position::NEVER);
+        assert!(ring.has_room(2 * MOST_BYTES, 0), "what stands alone fits");
+        for offset in 1..=MOST_FRAMES {
+            assert!(ring.has_room(1, 0));
+            ring.push(frame(&format!("aaaaaa-{offset}"), "x"));
+        }
+        assert!(!ring.has_room(1, 0));
+        assert!(ring.has_room(1, 1), "the first one may go");
+        assert!(!ring.has_room(MOST_BYTES, 1), "but not all of them");
+        assert!(ring.has_room(MOST_BYTES, ring.end()));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::ring::Ring;
 use super::slab::{Key, Slab};
 use crate::address::Address;
 use crate::broker::{Target, Unavailable};
+use crate::frame::Frame;
 use crate::position::{Lineage, Position};
 use crate::topics::{TopicId, Topics};
 use std::collections::{HashMap, VecDeque};
@@ -41,11 +42,18 @@ pub struct Local {
     asking: HashMap<Position, Vec<Member>>,
 }
 
-/// How far the members were visited since the last frame came.
+/// One visit to each member after another. A visit writes all that is pending, so when a pass ends every
+/// member whose socket takes bytes has what stood in the ring when it began.
 #[derive(Default)]
 struct Walk {
+    /// The next member.
     at: usize,
+    /// Members still to be visited in this pass; 0: no pass.
     left: usize,
+    /// The end of the ring when this pass began.
+    until: u64,
+    /// The end of the ring when the last complete pass began: what is before it nobody waits for.
+    offered: u64,
     queued: bool,
 }
 
@@ -116,6 +124,10 @@ impl Table {
             return 0;
         };
         local.members.push(member);
+        if local.walk.left > 0 {
+            // The pass comes by the new place on its way to those that it still owes a visit.
+            local.walk.left += 1;
+        }
         u32::try_from(local.members.len() - 1).unwrap_or(u32::MAX)
     }
 
@@ -129,6 +141,9 @@ impl Table {
         if local.walk.left > 0 {
             // The member that moved may have been ahead of the walk and now be behind it: once more round.
             local.walk.left = local.members.len();
+        }
+        if local.members.is_empty() {
+            local.all_offered();
         }
         let moved = local.members.get(place).copied();
         self.leave_if_unused(key);
@@ -230,14 +245,27 @@ impl Table {
         }
     }
 
-    /// All members of the topic are to be visited.
-    pub fn walk(&mut self, key: Key) {
-        if let Some(local) = self.locals.get_mut(key) {
-            local.walk.left = local.members.len();
-            if !local.walk.queued && local.walk.left > 0 {
-                local.walk.queued = true;
-                self.walks.push_back(key);
-            }
+    /// Whether the next message of a topic may enter its ring: not while it would drop one that a member
+    /// whose socket takes bytes was not offered yet. A topic that is not there takes everything.
+    #[must_use]
+    pub fn has_room(&self, id: TopicId, frame: &Frame) -> bool {
+        let local = self.by_id.get(&id).and_then(|&key| self.locals.get(key));
+        local.is_none_or(|local| {
+            local.members.is_empty() || local.ring.has_room(frame.bytes(), local.walk.offered)
+        })
+    }
+
+    /// All members of the topic are to be visited, after those of a pass that is under way.
+    fn walk(&mut self, key: Key) {
+        let Some(local) = self.locals.get_mut(key) else {
+            return;
+        };
+        if local.members.is_empty() {
+            local.all_offered();
+        } else if !local.walk.queued {
+            local.begin_pass();
+            local.walk.queued = true;
+            self.walks.push_back(key);
         }
     }
 
@@ -263,7 +291,10 @@ impl Table {
                 local.walk.at += 1;
             }
             local.walk.left -= count;
-            local.walk.queued = local.walk.left > 0 && count > 0;
+            if local.walk.left == 0 {
+                local.end_pass();
+            }
+            local.walk.queued = local.walk.left > 0;
             if local.walk.queued {
                 self.walks.push_back(key);
             }
@@ -310,6 +341,24 @@ impl Local {
         }
     }
 
+    /// Nobody waits for anything.
+    fn all_offered(&mut self) {
+        (self.walk.until, self.walk.offered) = (self.ring.end(), self.ring.end());
+    }
+
+    fn begin_pass(&mut self) {
+        self.walk.left = self.members.len();
+        self.walk.until = self.ring.end();
+    }
+
+    /// Every member was visited; once more if something came meanwhile.
+    fn end_pass(&mut self) {
+        self.walk.offered = self.walk.until;
+        if self.ring.end() > self.walk.until {
+            self.begin_pass();
+        }
+    }
+
     fn joining(&mut self) -> Joining {
         if self.joined {
             let mut lineage = self.lineage.clone();
@@ -343,3 +392,6 @@ impl Local {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
