@@ -8,7 +8,7 @@ use super::deliver::{Flow, Place, write_out};
 use super::opening::Subscription;
 use super::ready::{Handed, Wakeup};
 use super::slab::Key;
-use super::stream::{Due, Parts, Stream, Sub, Timing};
+use super::stream::{Due, Stream, Sub};
 use super::table::{Member, Table};
 use super::{Streams, TURN, head};
 use crate::access::Again;
@@ -84,35 +84,19 @@ impl Streams {
             socket,
             framing,
             http10,
-            opening,
+            mut opening,
             connection,
         } = handed;
-        let lost = opening
-            .subscriptions
+        let (head, subscriptions) = (
+            std::mem::take(&mut opening.head),
+            std::mem::take(&mut opening.subscriptions),
+        );
+        let lost = subscriptions
             .iter()
             .any(|subscription| matches!(subscription.start, Start::Lost(_)));
-        let (subs, asks) = subscribe(opening.subscriptions, table);
-        let mut permit = opening.permit;
-        permit.opened();
-        let timing = Timing {
-            heartbeat: opening.heartbeat,
-            retry: opening.retry,
-            max_age: opening.max_age,
-        };
-        let stream = Stream::new(
-            Parts {
-                subs,
-                grant: opening.grant,
-                permit,
-                session: opening.session,
-                framing,
-                envelope: opening.envelope,
-                control: opening.control,
-                resuming: opening.resumed,
-                timing,
-            },
-            now,
-        );
+        let (subs, asks) = subscribe(subscriptions, table);
+        opening.permit.opened();
+        let stream = Stream::new(opening, subs, framing, now);
         let ready = self.ready.clone();
         let key = self
             .slab
@@ -128,7 +112,7 @@ impl Streams {
                 },
             );
         }
-        self.greet(key, &opening.head, lost, http10, table, now);
+        self.greet(key, &head, lost, http10, table, now);
     }
 
     fn enter(&mut self, key: Key, table: &mut Table) {

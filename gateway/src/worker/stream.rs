@@ -5,7 +5,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 use super::cursor::Cursor;
-use super::opening::Filter;
+use super::opening::{Filter, Opening};
 use super::slab::Key;
 use crate::access::Grant;
 use crate::clock::Now;
@@ -94,48 +94,27 @@ pub struct Stream {
     retry: Duration,
 }
 
-/// The moments and spans of a stream, fixed when it opens.
-pub struct Timing {
-    pub heartbeat: Duration,
-    pub retry: Duration,
-    pub max_age: Option<Duration>,
-}
-
-/// What a stream is made of.
-pub struct Parts {
-    pub subs: Few<Sub>,
-    pub grant: Grant,
-    pub permit: Permit,
-    pub session: Option<Session>,
-    pub framing: Framing,
-    pub envelope: bool,
-    pub control: bool,
-    pub resuming: bool,
-    pub timing: Timing,
-}
-
 impl Stream {
-    /// A stream that opens now.
+    /// A stream that opens now as `opening` says, on `subs`.
     #[must_use]
-    pub fn new(parts: Parts, now: Now) -> Self {
-        let expires = deadline(parts.grant.expires(), now);
+    pub fn new(opening: Opening, subs: Few<Sub>, framing: Framing, now: Now) -> Self {
         Self {
-            subs: parts.subs,
-            grant: parts.grant,
-            permit: parts.permit,
-            session: parts.session,
-            framing: parts.framing,
-            envelope: parts.envelope,
-            control: parts.control,
-            resuming: parts.resuming,
+            subs,
+            session: opening.session,
+            framing,
+            envelope: opening.envelope,
+            control: opening.control,
+            resuming: opening.resumed,
             writer: Writer::Ready,
             ending: None,
             armed: 0,
             last_write: now.steady,
-            expires,
-            rotates: parts.timing.max_age.map(|age| now.steady + age),
-            heartbeat: parts.timing.heartbeat,
-            retry: parts.timing.retry,
+            expires: deadline(opening.grant.expires(), now),
+            rotates: opening.max_age.map(|age| now.steady + age),
+            heartbeat: opening.heartbeat,
+            retry: opening.retry,
+            grant: opening.grant,
+            permit: opening.permit,
         }
     }
 

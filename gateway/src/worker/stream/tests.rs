@@ -35,23 +35,20 @@ pub fn stream(rings: &[Ring], framing: Framing, now: Now) -> Stream {
             filter: None,
         })
         .collect();
-    let timing = Timing {
+    let opening = Opening {
+        head: Vec::new(),
+        subscriptions: Vec::new(),
+        grant,
+        permit,
+        envelope: false,
+        control: false,
+        session: Some(Session::draw(1)),
+        resumed: false,
         heartbeat: Duration::from_secs(15),
         retry: Duration::from_secs(2),
         max_age: Some(Duration::from_secs(600)),
     };
-    let parts = Parts {
-        subs: subs.into(),
-        grant,
-        permit,
-        session: Some(Session::draw(1)),
-        framing,
-        envelope: false,
-        control: false,
-        resuming: false,
-        timing,
-    };
-    Stream::new(parts, now)
+    Stream::new(opening, subs.into(), framing, now)
 }
 
 fn seconds(count: u64) -> Duration {
