@@ -9,13 +9,17 @@ use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use std::any::Any;
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Poll, ready};
 use std::time::Duration;
 use tests::certs;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -29,6 +33,10 @@ const OPENING_TIME: Duration = Duration::from_secs(60);
 const H2_STREAMS: usize = 50;
 /// Bytes of one read.
 const READ: usize = 64 * 1024;
+
+thread_local! {
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; READ]);
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Transport {
@@ -165,19 +173,30 @@ async fn follow<T: AsyncRead + AsyncWriteExt + Unpin + Send + 'static>(
     ready: &Semaphore,
 ) -> Result<Followed> {
     socket.write_all(request.as_bytes()).await?;
-    let mut buffer = vec![0; READ];
     let mut permit = Some(permit);
     while !seen.complete(messages) {
-        let count = socket.read(&mut buffer).await?;
-        if count == 0 {
+        if !take_in(&mut socket, &mut seen).await? {
             bail!("the stream ended");
         }
-        seen.feed(&buffer[..count]);
         if seen.opened() && permit.take().is_some() {
             ready.add_permits(1);
         }
     }
     Ok((vec![seen], Box::new(socket)))
+}
+
+/// Feeds what is there into `seen`; false at the end of the stream. All streams share one buffer: one for each
+/// would cost the client, which runs on the server's cores, a page fault and cold caches for each stream.
+async fn take_in<T: AsyncRead + Unpin>(socket: &mut T, seen: &mut Seen) -> Result<bool> {
+    let read = poll_fn(|context| {
+        BUFFER.with_borrow_mut(|buffer| {
+            let mut buffer = ReadBuf::new(buffer);
+            ready!(Pin::new(&mut *socket).poll_read(context, &mut buffer))?;
+            seen.feed(buffer.filled());
+            Poll::Ready(std::io::Result::Ok(!buffer.filled().is_empty()))
+        })
+    });
+    Ok(read.await?)
 }
 
 async fn h2_group(

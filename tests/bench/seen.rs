@@ -5,6 +5,7 @@
 
 use crate::measure::quantile;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Blank lines of an opening.
@@ -29,6 +30,8 @@ pub fn now_nanos() -> u64 {
 
 pub struct Seen {
     blank_lines: u64,
+    /// Bytes after the opening.
+    bytes: u64,
     last: u8,
     close: Option<Close>,
     pub last_nanos: u64,
@@ -50,6 +53,7 @@ impl Seen {
         });
         Self {
             blank_lines: 0,
+            bytes: 0,
             last: 0,
             close,
             last_nanos: 0,
@@ -58,14 +62,23 @@ impl Seen {
 
     /// Takes in bytes as they came, chunk framing included.
     pub fn feed(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.blank_lines += u64::from(byte == b'\n' && self.last == b'\n');
-            self.last = byte;
+        let Some((&first, &last)) = bytes.first().zip(bytes.last()) else {
+            return;
+        };
+        if self.opened() {
+            self.bytes += bytes.len() as u64;
         }
-        if let Some(close) = &mut self.close {
-            close.feed(bytes);
-        }
+        // Without branches, so that the compiler compares many bytes at once.
+        let pairs = bytes.iter().zip(&bytes[1..]);
+        let blank: usize = pairs
+            .map(|(one, two)| usize::from((*one == b'\n') & (*two == b'\n')))
+            .sum();
+        self.blank_lines += blank as u64 + u64::from(self.last == b'\n' && first == b'\n');
+        self.last = last;
         self.last_nanos = now_nanos();
+        if let Some(close) = &mut self.close {
+            close.feed(bytes, self.last_nanos);
+        }
     }
 
     pub fn opened(&self) -> bool {
@@ -78,25 +91,37 @@ impl Seen {
 }
 
 impl Close {
-    fn feed(&mut self, bytes: &[u8]) {
-        let now = now_nanos();
-        for &byte in bytes {
-            if byte != b'\n' {
-                self.line.push(byte);
-                continue;
+    fn feed(&mut self, mut bytes: &[u8], now: u64) {
+        while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+            if self.line.is_empty() {
+                self.take(&bytes[..end], now);
+            } else {
+                let mut line = std::mem::take(&mut self.line);
+                line.extend_from_slice(&bytes[..end]);
+                self.take(&line, now);
             }
-            if let Some(text) = self.line.strip_prefix(b"data: ") {
-                let number = |range: std::ops::Range<usize>| -> Option<u64> {
-                    std::str::from_utf8(text.get(range)?).ok()?.parse().ok()
-                };
-                self.in_order &= number(0..10) == Some(self.next);
-                self.next += 1;
-                self.latencies
-                    .push(now.saturating_sub(number(11..31).unwrap_or(0)));
-            }
-            self.line.clear();
+            bytes = &bytes[end + 1..];
         }
+        self.line.extend_from_slice(bytes);
     }
+
+    fn take(&mut self, line: &[u8], now: u64) {
+        let Some(text) = line.strip_prefix(b"data: ") else {
+            return;
+        };
+        self.in_order &= number(text, 0..10) == Some(self.next);
+        self.next += 1;
+        self.latencies
+            .push(now.saturating_sub(number(text, 11..31).unwrap_or(0)));
+    }
+}
+
+/// The decimal number there.
+fn number(text: &[u8], range: Range<usize>) -> Option<u64> {
+    text.get(range)?.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
 }
 
 /// All streams together, on their way to the process that judges.
@@ -106,6 +131,8 @@ pub struct Summary {
     pub complete: bool,
     pub streams: usize,
     pub checked: usize,
+    /// Bytes that arrived after the openings, framing included.
+    pub bytes: u64,
     pub p50_nanos: u64,
     pub p99_nanos: u64,
     /// When the last message arrived.
@@ -119,6 +146,7 @@ pub struct Summary {
 impl Summary {
     pub fn add(&mut self, seen: Seen, messages: u64) {
         self.streams += 1;
+        self.bytes += seen.bytes;
         self.last_nanos = self.last_nanos.max(seen.last_nanos);
         self.faulty |= seen.blank_lines != OPENING + messages;
         if let Some(close) = seen.close {
