@@ -63,6 +63,7 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     match arguments.part {
         None => {
+            server::allow_files()?;
             server::build()?;
             let plan = if arguments.small {
                 plan::Plan::small()

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Memory and counters are read after the server had this long to come to rest.
 pub const SETTLE: Duration = Duration::from_secs(1);
+/// A server that does not answer a publisher for this long has failed; more than a busy machine takes.
+const ANSWER: Duration = Duration::from_secs(60);
 /// Bytes of the data of a message.
 pub const MESSAGE: usize = 128;
 
@@ -211,6 +213,7 @@ impl Publisher {
     pub fn connect(addr: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(addr)?;
         socket.set_nodelay(true)?;
+        socket.set_read_timeout(Some(ANSWER))?;
         Ok(Self {
             socket,
             buffer: vec![0; 64 * 1024],

@@ -3,7 +3,7 @@
 use crate::client::Transport;
 use crate::measure::{cpu_nanos, pss_bytes};
 use anyhow::{Context, Result, bail, ensure};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -14,6 +14,8 @@ use tests::certs::Certs;
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(20);
+/// Open files of one process, at most.
+const FILES: u64 = 20_000;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -123,6 +125,16 @@ fn siar(folder: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
             .arg(certs.folder());
     }
     Ok(command)
+}
+
+/// Lets this process and those that it starts open enough files: many topics take one for each of 10,000 streams.
+pub fn allow_files() -> Result<()> {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < FILES) {
+        limit.current = Some(limit.maximum.map_or(FILES, |maximum| maximum.min(FILES)));
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(())
 }
 
 /// Builds the gateway as cargo built this program; not when one is named, nor when cargo does not run this.
