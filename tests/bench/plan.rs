@@ -2,11 +2,11 @@
 
 use crate::client::Transport;
 use crate::measure::median;
-use crate::round::{Figures, Work, measure};
+use crate::round::{Figures, Work, attempt, measure};
 use crate::rows::{Row, Target};
 use crate::server::Kind;
 use crate::topics::{Topics, many_topics};
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 /// The sizes of a run.
 pub struct Plan {
@@ -29,14 +29,21 @@ struct Round {
 
 impl Round {
     fn measure(work: Work) -> Result<Self> {
+        Self::attempt(work)?.context("Siar did not deliver all")
+    }
+
+    /// None when Siar did not deliver all in order.
+    fn attempt(work: Work) -> Result<Option<Self>> {
         let one = measure(Kind::Bare(1), work)?;
-        let siar = measure(Kind::Siar, work)?;
+        let Some(siar) = attempt(Kind::Siar, work)? else {
+            return Ok(None);
+        };
         let two = measure(Kind::Bare(2), work)?;
-        Ok(Self {
+        Ok(Some(Self {
             bare: one.better(two),
             siar,
             ordinary: measure(Kind::Ordinary, work)?,
-        })
+        }))
     }
 }
 
@@ -116,7 +123,7 @@ impl Plan {
             rows.push(self.parsed()?);
         }
         if wanted("unpaced") {
-            rows.push(self.unpaced_row()?);
+            rows.extend(self.unpaced_rows()?);
         }
         if wanted("topics") {
             rows.extend(self.topic_rows(single)?);
@@ -151,17 +158,22 @@ impl Plan {
         Ok(Row::new("p99, every stream parsed", "ms", vec![p99]))
     }
 
-    fn unpaced_row(&self) -> Result<Row> {
+    /// A round in which Siar lost something is void; it stands in a row of its own and is not repeated.
+    fn unpaced_rows(&self) -> Result<[Row; 2]> {
         let mut rounds = Vec::with_capacity(self.rounds);
         for number in 1..=self.rounds {
             eprintln!("unpaced, round {number} of {}", self.rounds);
-            rounds.push(Round::measure(self.unpaced)?);
+            rounds.extend(Round::attempt(self.unpaced)?);
         }
         let unit = "thousand deliveries a second";
         let row = compared(&rounds, "unpaced", unit, |figures| {
             figures.per_second / 1000.0
         });
-        Ok(row.target(Target::TimesAtLeast(1.0)))
+        let void = (self.rounds - rounds.len()) as f64;
+        Ok([
+            row.target(Target::TimesAtLeast(1.0)),
+            Row::new("unpaced, void rounds", "", vec![void]).target(Target::AtMost(0.0)),
+        ])
     }
 
     fn topic_rows(&self, single: Option<f64>) -> Result<Vec<Row>> {

@@ -42,6 +42,7 @@ struct Close {
     line: Vec<u8>,
     next: u64,
     in_order: bool,
+    gapped: bool,
     latencies: Vec<u64>,
 }
 
@@ -85,8 +86,10 @@ impl Seen {
         self.blank_lines >= OPENING
     }
 
+    /// Whether nothing more is waited for: all messages came, or word that some are lost.
     pub fn complete(&self, messages: u64) -> bool {
         self.blank_lines >= OPENING + messages
+            || self.close.as_ref().is_some_and(|close| close.gapped)
     }
 }
 
@@ -107,6 +110,7 @@ impl Close {
 
     fn take(&mut self, line: &[u8], now: u64) {
         let Some(text) = line.strip_prefix(b"data: ") else {
+            self.gapped |= line == b"event: siar.gap";
             return;
         };
         self.in_order &= number(text, 0..10) == Some(self.next);
@@ -131,6 +135,8 @@ pub struct Summary {
     pub complete: bool,
     pub streams: usize,
     pub checked: usize,
+    /// Of those that are looked at closely, the ones that were told of a loss.
+    pub gaps: usize,
     /// Bytes that arrived after the openings, framing included.
     pub bytes: u64,
     pub p50_nanos: u64,
@@ -151,6 +157,7 @@ impl Summary {
         self.faulty |= seen.blank_lines != OPENING + messages;
         if let Some(close) = seen.close {
             self.checked += 1;
+            self.gaps += usize::from(close.gapped);
             self.faulty |= !close.in_order || close.next != messages;
             self.latencies.extend(close.latencies);
         }
