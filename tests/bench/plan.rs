@@ -6,7 +6,7 @@ use crate::round::{Figures, Work, attempt, measure};
 use crate::rows::{Row, Target};
 use crate::server::Kind;
 use crate::topics::{Topics, many_topics};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 /// The sizes of a run.
 pub struct Plan {
@@ -38,6 +38,12 @@ impl Round {
         let Some(siar) = attempt(Kind::Siar, work)? else {
             return Ok(None);
         };
+        ensure!(
+            (one.delivery_bytes - siar.delivery_bytes).abs() < 1.0,
+            "the bare loop sends {} bytes for each delivery, Siar {}: the comparison means nothing",
+            one.delivery_bytes,
+            siar.delivery_bytes
+        );
         let two = measure(Kind::Bare(2), work)?;
         Ok(Some(Self {
             bare: one.better(two),

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 /// Memory and counters are read after the server had this long to come to rest.
 pub const SETTLE: Duration = Duration::from_secs(1);
+/// What a server with all its streams costs while nothing comes is measured for this long, and taken off.
+const IDLE: Duration = Duration::from_secs(1);
 /// A server that does not answer a publisher for this long has failed; more than a busy machine takes.
 const ANSWER: Duration = Duration::from_secs(60);
 /// Bytes of the data of a message.
@@ -32,6 +34,8 @@ pub struct Work {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Figures {
     pub delivery_micros: f64,
+    /// Bytes on the wire.
+    pub delivery_bytes: f64,
     pub connect_micros: f64,
     pub stream_bytes: f64,
     pub sock_bytes: f64,
@@ -85,7 +89,8 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
         slab_bytes: growth(slab_bytes(), slab) / streams,
         ..Figures::default()
     };
-    let (idle, started) = (server.cpu_nanos(), now_nanos());
+    let idle = server.idle_share(IDLE);
+    let (before, started) = (server.cpu_nanos(), now_nanos());
     let watch = Watch::start(&server, &client);
     let begin = Instant::now();
     for number in 0..work.messages {
@@ -100,7 +105,7 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
         )?;
     }
     let summary = client.finish()?;
-    let busy = server.cpu_nanos() - idle;
+    let busy = growth(server.cpu_nanos(), before) - idle * begin.elapsed().as_nanos() as f64;
     figures.foreign_cores = watch.foreign_cores(&server, &client);
     // With all streams open, and after their messages: what delivery leaves behind counts, too.
     figures.stream_bytes = growth(server.pss_bytes(), memory) / streams;
@@ -109,7 +114,8 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
         return Ok(None);
     }
     let deliveries = streams * work.messages as f64;
-    figures.delivery_micros = busy as f64 / 1000.0 / deliveries;
+    figures.delivery_micros = busy / 1000.0 / deliveries;
+    figures.delivery_bytes = summary.bytes as f64 / deliveries;
     figures.p50_millis = summary.p50_nanos as f64 / 1e6;
     figures.p99_millis = summary.p99_nanos as f64 / 1e6;
     figures.per_second = deliveries / (summary.last_nanos.saturating_sub(started) as f64 / 1e9);

@@ -78,6 +78,13 @@ impl Server {
         cpu_nanos(self.child.id())
     }
 
+    /// Which part of a core it takes while nothing is asked of it, looked at for `time`.
+    pub fn idle_share(&self, time: Duration) -> f64 {
+        let (before, begin) = (self.cpu_nanos(), Instant::now());
+        std::thread::sleep(time);
+        (self.cpu_nanos() - before) as f64 / begin.elapsed().as_nanos() as f64
+    }
+
     pub fn pss_bytes(&self) -> u64 {
         pss_bytes(self.child.id())
     }
