@@ -92,8 +92,8 @@ fn publish(mut socket: TcpStream, mut buffer: Vec<u8>, hands: &[Hand], number: &
     }
 }
 
-/// Where the body of the first request begins and ends, once it is all there.
-fn whole(buffer: &[u8]) -> Option<(usize, usize)> {
+/// Where the body of the first request or answer begins and ends, once it is all there.
+pub fn whole(buffer: &[u8]) -> Option<(usize, usize)> {
     let body = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&buffer[..body])
         .ok()?

@@ -1,5 +1,6 @@
 //! One measurement: a fresh server, a fresh client, some messages.
 
+use crate::bare::whole;
 use crate::client::Transport;
 use crate::measure::{cpu_nanos, machine_nanos, slab_bytes, sock_bytes};
 use crate::seen::{Summary, now_nanos, text};
@@ -270,17 +271,7 @@ impl Publisher {
 
 /// The status of an answer, once all of it is there.
 fn answered(buffer: &[u8]) -> Option<String> {
-    let end = buffer.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&buffer[..end])
-        .ok()?
-        .to_ascii_lowercase();
-    let length: usize = head
-        .split("content-length:")
-        .nth(1)?
-        .split("\r\n")
-        .next()?
-        .trim()
-        .parse()
-        .ok()?;
-    (buffer.len() >= end + length).then(|| head.split(' ').nth(1).unwrap_or_default().to_owned())
+    let (body, _) = whole(buffer)?;
+    let head = std::str::from_utf8(&buffer[..body]).ok()?;
+    Some(head.split(' ').nth(1).unwrap_or_default().to_owned())
 }
