@@ -76,13 +76,14 @@ async fn serve(
 ) {
     match tls {
         None => plain(socket, peer, permit, serving).await,
-        Some(material) => encrypted(socket, peer, &material, permit, serving).await,
+        // Boxed, as HTTP/2 below: the task of each cleartext stream would be allocated with their size.
+        Some(material) => Box::pin(encrypted(socket, peer, &material, permit, serving)).await,
     }
 }
 
 async fn plain(socket: TcpStream, peer: Peer, permit: ConnectionPermit, serving: Serving) {
     match tokio::time::timeout(FIRST_HEAD, speaks_h2(&socket)).await {
-        Ok(Some(true)) => http2(socket, peer, permit, serving).await,
+        Ok(Some(true)) => Box::pin(http2(socket, peer, permit, serving)).await,
         Ok(Some(false)) => http1(socket, peer, permit, serving).await,
         Ok(None) => tracing::debug!(peer = ?peer.addr, "left before its first bytes"),
         Err(_late) => tracing::debug!(peer = ?peer.addr, "silent for too long"),

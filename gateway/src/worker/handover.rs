@@ -22,10 +22,11 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -91,25 +92,37 @@ pub async fn http1<T: Transport>(
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(transport), service);
     let mut first_head = pin!(tokio::time::sleep(FIRST_HEAD));
-    let mut opened = pin!(opened);
+    let mut opened = pin!(async {
+        match opened.await {
+            Ok(handed) => handed,
+            Err(_closed) => std::future::pending().await,
+        }
+    });
     let mut closing = pin!(phase.wait_for(|phase| matches!(phase, Phase::Closing { .. })));
-    let (mut waiting, mut staying, mut open) = (true, true, true);
+    let (mut waiting, mut staying) = (true, true);
     loop {
+        // Looked at before and after: a head that has come already opens its stream in the first poll, before
+        // any timer is set.
+        let served = poll_fn(|context| {
+            if let Poll::Ready(handed) = opened.as_mut().poll(context) {
+                return Poll::Ready(Ok(handed));
+            }
+            match Pin::new(&mut connection).poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Err(ended)),
+                Poll::Pending => opened.as_mut().poll(context).map(Ok),
+            }
+        });
         tokio::select! {
             biased;
-            handed = &mut opened, if open => {
-                let Ok((opening, http10)) = handed else {
-                    open = false;
-                    continue;
-                };
-                let socket = connection.into_parts().io.into_inner().into_socket();
-                let framing = if http10 { Framing::Bare } else { Framing::Chunked };
-                ready.hand(Handed { socket, framing, http10, opening, connection: Some(permit) });
-                return;
-            }
-            ended = &mut connection => {
-                if let Err(error) = ended {
-                    tracing::debug!(peer = ?peer.addr, %error, "connection ended");
+            served = served => {
+                match served {
+                    Ok((opening, http10)) => {
+                        let socket = connection.into_parts().io.into_inner().into_socket();
+                        let framing = if http10 { Framing::Bare } else { Framing::Chunked };
+                        ready.hand(Handed { socket, framing, http10, opening, connection: Some(permit) });
+                    }
+                    Err(Ok(())) => {}
+                    Err(Err(error)) => tracing::debug!(peer = ?peer.addr, %error, "connection ended"),
                 }
                 return;
             }
@@ -122,7 +135,7 @@ pub async fn http1<T: Transport>(
             }
             _ = &mut closing, if staying => {
                 staying = false;
-                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
     }
