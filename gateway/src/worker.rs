@@ -8,6 +8,7 @@ pub mod accept;
 mod compose;
 pub mod cursor;
 mod deliver;
+mod early;
 mod h2;
 mod handover;
 mod head;

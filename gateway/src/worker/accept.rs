@@ -3,6 +3,7 @@
 //! Owns: the time limits of heads, the choice between HTTP/1 and HTTP/2, TLS handshakes. Never: routes a
 //! request itself, the router does. Used by: `worker`.
 
+use super::early::Early;
 use super::handover::{http1, http2};
 use super::opening::Peer;
 use super::ready::Ready;
@@ -28,9 +29,6 @@ pub const FIRST_HEAD: Duration = Duration::from_secs(10);
 pub const UNACKNOWLEDGED: Duration = Duration::from_secs(30);
 /// Pause after the process ran out of descriptors; accepting at once would burn a core.
 const EXHAUSTED: Duration = Duration::from_secs(1);
-/// The first bytes of HTTP/2 with prior knowledge that no method of HTTP/1 begins with.
-const PREFACE: &[u8] = b"PRI";
-
 /// What every connection of a worker needs.
 #[derive(Clone)]
 pub struct Serving {
@@ -82,34 +80,11 @@ async fn serve(
 }
 
 async fn plain(socket: TcpStream, peer: Peer, permit: ConnectionPermit, serving: Serving) {
-    match tokio::time::timeout(FIRST_HEAD, speaks_h2(&socket)).await {
-        Ok(Some(true)) => Box::pin(http2(socket, peer, permit, serving)).await,
-        Ok(Some(false)) => http1(socket, peer, permit, serving).await,
+    match tokio::time::timeout(FIRST_HEAD, Early::hear(socket)).await {
+        Ok(Some(early)) if early.is_h2() => Box::pin(http2(early, peer, permit, serving)).await,
+        Ok(Some(early)) => http1(early, peer, permit, serving).await,
         Ok(None) => tracing::debug!(peer = ?peer.addr, "left before its first bytes"),
         Err(_late) => tracing::debug!(peer = ?peer.addr, "silent for too long"),
-    }
-}
-
-/// Whether the first bytes are those of HTTP/2; none when the peer left.
-async fn speaks_h2(socket: &TcpStream) -> Option<bool> {
-    let mut first = [0; PREFACE.len()];
-    let mut seen = 0;
-    loop {
-        let count = socket.peek(&mut first).await.ok()?;
-        if count == 0 {
-            return None;
-        }
-        if !PREFACE.starts_with(&first[..count]) {
-            return Some(false);
-        }
-        if count == PREFACE.len() {
-            return Some(true);
-        }
-        if count == seen {
-            // One or two bytes of the preface: the socket stays readable, so wait a little for the rest.
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        seen = count;
     }
 }
 

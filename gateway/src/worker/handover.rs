@@ -4,6 +4,7 @@
 //! access. Used by: `worker::accept`.
 
 use super::accept::{Body, FIRST_HEAD, Response, Serving};
+use super::early::Early;
 use super::h2::H2Stream;
 use super::opening::{Handover, Peer};
 use super::ready::Handed;
@@ -49,9 +50,9 @@ pub trait Transport: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     fn into_socket(self) -> Socket;
 }
 
-impl Transport for TcpStream {
+impl Transport for Early {
     fn into_socket(self) -> Socket {
-        Socket::Tcp(self)
+        Socket::Tcp(self.into_inner())
     }
 }
 
