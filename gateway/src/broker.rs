@@ -89,6 +89,9 @@ pub enum PublishError {
     Busy,
     #[error("the outcome is unknown: {0}")]
     OutcomeUnknown(String),
+    /// A bound of the Channel is reached; says which one and what to do.
+    #[error("{0}")]
+    Full(&'static str),
     #[error("the server refused: {0}")]
     Refused(String),
 }

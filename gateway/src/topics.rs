@@ -7,6 +7,7 @@ mod entry;
 mod hand_over;
 mod hub;
 pub mod mailbox;
+mod places;
 pub mod presence;
 pub mod sequence;
 #[cfg(test)]

@@ -28,9 +28,9 @@ struct Arguments {
     /// Fewer streams and one round: whether the figures come out, not what they are.
     #[arg(long)]
     small: bool,
-    /// Only one part: paced, unpaced, topics or transport.
-    #[arg(long, default_value = "")]
-    only: String,
+    /// Only one part.
+    #[arg(long)]
+    only: Option<plan::Only>,
     /// Also writes the figures there.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
             } else {
                 plan::Plan::full()
             };
-            let rows = plan.run(&arguments.only)?;
+            let rows = plan.run(arguments.only)?;
             report::print(&rows);
             if let Some(path) = arguments.json {
                 std::fs::write(path, report::json(&rows)?)?;

@@ -53,6 +53,15 @@ impl Round {
     }
 }
 
+/// The parts of the bench.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Only {
+    Paced,
+    Unpaced,
+    Topics,
+    Transport,
+}
+
 impl Plan {
     pub fn full() -> Self {
         let paced = Work {
@@ -117,24 +126,24 @@ impl Plan {
         }
     }
 
-    /// Measures the parts whose names begin with `only`, all of them when it is empty.
-    pub fn run(&self, only: &str) -> Result<Vec<Row>> {
+    /// Measures one part, or all.
+    pub fn run(&self, only: Option<Only>) -> Result<Vec<Row>> {
         let mut rows = Vec::new();
-        let wanted = |name: &str| name.starts_with(only);
+        let wanted = |part| only.is_none_or(|only| only == part);
         let mut single = None;
-        if wanted("paced") {
+        if wanted(Only::Paced) {
             let rounds = self.paced_rounds()?;
             single = Some(median(&all(&rounds, |round| round.siar.delivery_micros)));
             rows.extend(paced_rows(&rounds));
             rows.push(self.parsed()?);
         }
-        if wanted("unpaced") {
+        if wanted(Only::Unpaced) {
             rows.extend(self.unpaced_rows()?);
         }
-        if wanted("topics") {
+        if wanted(Only::Topics) {
             rows.extend(self.topic_rows(single)?);
         }
-        if wanted("transport") {
+        if wanted(Only::Transport) {
             rows.extend(self.transport_rows("TLS", Transport::Tls)?);
             rows.extend(self.transport_rows("HTTP/2", Transport::H2)?);
         }

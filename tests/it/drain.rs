@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tests::http::{Answer, Ask};
 use tests::wait::{until, within};
 
-const STREAMS: usize = 300;
+const STREAMS: usize = 500;
 const WINDOW: Duration = Duration::from_secs(3);
 const ENDPOINT_DELAY: Duration = Duration::from_secs(1);
 /// For what is asked of the clock on a busy machine.
@@ -77,7 +77,7 @@ async fn told(mut listener: Listener) -> Told {
 }
 
 #[tokio::test]
-async fn three_hundred_streams_end_spread_over_the_window() {
+async fn five_hundred_streams_end_spread_over_the_window() {
     let mut gateway = gateway("1s", "3s").await;
     let mut reading = Vec::new();
     for _ in 0..STREAMS {

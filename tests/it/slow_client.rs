@@ -62,8 +62,7 @@ async fn over_http2() {
     stalls(&gateway, |route| route.http2 = true, BESIDE).await;
 }
 
-#[tokio::test]
-async fn over_tls() {
+async fn over_tls(http2: bool, beside: usize) {
     let certs = Certs::new();
     let gateway = GatewaySetup::new()
         .channel(&Channel::open("c"))
@@ -74,8 +73,19 @@ async fn over_tls() {
     let route = move |route: &mut Route| {
         route.address = address;
         route.tls = Some(client);
+        route.http2 = http2;
     };
-    stalls(&gateway, route, BESIDE).await;
+    stalls(&gateway, route, beside).await;
+}
+
+#[tokio::test]
+async fn over_http1_in_tls() {
+    over_tls(false, BESIDE).await;
+}
+
+#[tokio::test]
+async fn over_http2_in_tls() {
+    over_tls(true, 2 * BESIDE).await;
 }
 
 /// Publishes four times what a ring holds to a listener that does not read meanwhile, and lets it read then.

@@ -84,7 +84,7 @@ pub struct LimitsSpec {
     #[schemars(range(min = 1, max = 1_048_576))]
     pub message_bytes: i32,
 
-    /// Topics in use at once, on each gateway pod.
+    /// Topics listened to at once, on each gateway pod; without a Redis also the topics kept.
     #[serde(default = "default_topics")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub topics: i32,

@@ -65,7 +65,7 @@ impl Memory {
     fn number(&self, publication: &Publication) -> Result<Published, PublishError> {
         let channel = publication.target.policy.channel.clone();
         match self.try_number(publication) {
-            Err(Failed::NoPlace) if self.store.forget_one_of(&channel) => {
+            Err(Failed::NoPlace) if self.store.forget_one_of(&channel, (self.clock)()) => {
                 self.try_number(publication)
             }
             answer => answer,
@@ -190,13 +190,11 @@ impl Failed {
     fn told(self) -> PublishError {
         match self {
             Self::Conflict => PublishError::Conflict,
-            Self::NoPlace => PublishError::Refused(
-                "the Channel has as many topics as `limits.topics` allows; raise it or use fewer"
-                    .into(),
+            Self::NoPlace => PublishError::Full(
+                "The Channel has as many topics as spec.limits.topics allows; raise it or use fewer.",
             ),
-            Self::TooManyKeys => PublishError::Refused(
-                "the topic has too many idempotency keys to remember; publish more slowly with them"
-                    .into(),
+            Self::TooManyKeys => PublishError::Full(
+                "The topic has as many idempotency keys as can be remembered; publish more slowly with them.",
             ),
         }
     }

@@ -20,6 +20,8 @@ use std::time::Duration;
 const TYPES: &str = "https://siar.dev/refusals/";
 /// When to come back after what is not the Channel's own time: the queues of the workers, an outage.
 const SOON: Duration = Duration::from_secs(2);
+/// When to come back after a bound of the Channel that others must make room under.
+const LATER: Duration = Duration::from_secs(15);
 
 /// Why a request is turned away.
 #[derive(Debug)]
@@ -54,6 +56,8 @@ pub enum Refusal {
     OutcomeUnknown,
     /// What will pass.
     Passing(Passing),
+    /// A bound of the Channel is reached; the text says which.
+    Full(&'static str),
     /// A mistake of ours.
     Internal(&'static str),
 }
@@ -121,6 +125,7 @@ impl Refusal {
             Self::Busy => "busy",
             Self::OutcomeUnknown => "outcome-unknown",
             Self::Passing(passing) => passing.reason.word(),
+            Self::Full(_) => CloseReason::Capacity.word(),
             Self::Internal(_) => "internal",
         }
     }
@@ -140,7 +145,9 @@ impl Refusal {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::KeyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::OutcomeUnknown | Self::Passing(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::OutcomeUnknown | Self::Passing(_) | Self::Full(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -185,6 +192,7 @@ impl Refusal {
                 "It is not known whether the message was published; repeat with the same Idempotency-Key.".to_owned()
             }
             Self::Passing(passing) => passing_detail(passing.reason).to_owned(),
+            Self::Full(why) => (*why).to_owned(),
             Self::Internal(_) => "A mistake of the gateway; its log says more.".to_owned(),
         }
     }
@@ -194,6 +202,7 @@ impl Refusal {
             Self::Rate(wait) => Some(*wait),
             Self::Busy | Self::OutcomeUnknown => Some(SOON),
             Self::Passing(passing) => Some(passing.retry),
+            Self::Full(_) => Some(LATER),
             Self::Malformed(_)
             | Self::Denied { .. }
             | Self::Origin(_)
@@ -234,6 +243,7 @@ impl Refusal {
             | Self::Busy
             | Self::OutcomeUnknown
             | Self::Passing(_)
+            | Self::Full(_)
             | Self::Internal(_) => None,
         }
     }
@@ -251,6 +261,7 @@ impl Refusal {
                 self.problem()
             }
             Self::Passing(_)
+            | Self::Full(_)
             | Self::Malformed(_)
             | Self::Denied { .. }
             | Self::Origin(_)
@@ -330,7 +341,9 @@ fn denied(reason: Denied, topic: &str, action: &str) -> String {
 fn passing_detail(reason: CloseReason) -> &'static str {
     match reason {
         CloseReason::Draining => "This gateway shuts down; ask again, another one answers.",
-        CloseReason::Capacity => "All places for streams are taken; come back as Retry-After says.",
+        CloseReason::Capacity => {
+            "All places for streams, or for topics, are taken (spec.limits); come back as Retry-After says."
+        }
         CloseReason::ClientLimit => {
             "This client has as many streams as spec.limits.streamsPerClient allows; close one."
         }
@@ -359,6 +372,7 @@ impl From<PublishError> for Refusal {
             PublishError::Conflict => Self::KeyConflict,
             PublishError::Busy => Self::Busy,
             PublishError::OutcomeUnknown(_) => Self::OutcomeUnknown,
+            PublishError::Full(why) => Self::Full(why),
             PublishError::Refused(_) => Self::Passing(Passing {
                 reason: CloseReason::Unavailable,
                 retry: SOON,

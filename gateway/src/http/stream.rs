@@ -7,7 +7,7 @@ use super::channels::{self, Wanted};
 use super::request::{Begin, SubscribeRequest};
 use super::{Asked, InPath, Refusal, Routes, Verdict, start};
 use crate::access::{Action, Grant, Subject};
-use crate::broker::Target;
+use crate::broker::{Target, Unavailable};
 use crate::clock;
 use crate::close::CloseReason;
 use crate::limits::{Client, Permit};
@@ -62,10 +62,7 @@ async fn open(asked: &mut Asked) -> Result<(Handover, Opening), Refusal> {
     }
     let permit = take_place(asked, &grant).map_err(|reason| asked.passing(reason, retry))?;
     let opening = prepare(asked, &request, wanted, grant, permit).await;
-    let opening = opening.map_err(|error| {
-        tracing::debug!(%error, "a stream cannot open now");
-        asked.passing(CloseReason::Unavailable, retry)
-    })?;
+    let opening = opening.map_err(|reason| asked.passing(reason, retry))?;
     let handover = asked.parts.extensions.get::<Handover>().cloned();
     let handover = handover.ok_or(Refusal::Internal("a request without a connection"))?;
     Ok((handover, opening))
@@ -108,7 +105,11 @@ async fn prepare(
     wanted: Vec<Wanted>,
     grant: Grant,
     permit: Permit,
-) -> Result<Opening, crate::broker::Unavailable> {
+) -> Result<Opening, CloseReason> {
+    let unavailable = |error: Unavailable| {
+        tracing::debug!(%error, "a stream cannot open now");
+        CloseReason::Unavailable
+    };
     let state = &asked.state;
     let targets: Vec<Target> = wanted
         .iter()
@@ -118,9 +119,12 @@ async fn prepare(
         })
         .collect();
     for target in &targets {
-        state.topics.reach(target).await?;
+        state.topics.reach(target).await.map_err(unavailable)?;
     }
-    let joined = state.door.join(&targets).await?;
+    if !state.topics.have_places(&targets) {
+        return Err(CloseReason::Capacity);
+    }
+    let joined = state.door.join(&targets).await.map_err(unavailable)?;
     let lineages: Vec<_> = joined.iter().map(Joined::lineage).collect();
     let starts = start::find(
         &request.begin,
@@ -129,7 +133,8 @@ async fn prepare(
         &state.topics,
         clock::now(),
     )
-    .await?;
+    .await
+    .map_err(unavailable)?;
     let policies = || wanted.iter().map(|wanted| &wanted.policy.stream);
     let heartbeat = policies()
         .map(|stream| stream.heartbeat)

@@ -12,6 +12,7 @@ use crate::broker::{Arrival, Broker, PresencePart, Sink, Target, Unavailable};
 use crate::clock::Now;
 use crate::position::Position;
 use crate::tasks::{Busy, Control};
+use crds::name::ChannelName;
 use crds::policy::Policy;
 use parking_lot::{Mutex, RwLock};
 use reads::Reads;
@@ -51,6 +52,14 @@ impl Directory {
     }
 }
 
+/// The joined topics of one server.
+#[derive(Default)]
+struct Entries {
+    by_address: HashMap<Address, Arc<Entry>>,
+    /// Topics by Channel, feeds not counted.
+    counts: HashMap<ChannelName, u32>,
+}
+
 /// One server.
 pub struct Hub {
     pub broker: Arc<dyn Broker>,
@@ -59,7 +68,7 @@ pub struct Hub {
     pub control: Control,
     directory: Arc<Directory>,
     mailboxes: Mailboxes,
-    entries: RwLock<HashMap<Address, Arc<Entry>>>,
+    entries: RwLock<Entries>,
     lingering: Mutex<VecDeque<(Instant, Arc<Entry>)>>,
     reads: Mutex<Reads>,
     /// Reads of holes to be tried again; at most one for each entry.
@@ -108,7 +117,7 @@ impl Hub {
     /// Seats `worker` on the topic, which is subscribed to if it is not yet.
     pub fn join(self: &Arc<Self>, worker: usize, target: &Target) -> TopicId {
         loop {
-            let known = self.entries.read().get(&target.address).cloned();
+            let known = self.entries.read().by_address.get(&target.address).cloned();
             if let Some(entry) = known {
                 let keeps = target.policy.history.is_some();
                 if entry.join(worker, keeps) == Join::Seated {
@@ -118,13 +127,13 @@ impl Hub {
                 continue;
             }
             let mut entries = self.entries.write();
-            if entries.contains_key(&target.address) {
+            if entries.by_address.contains_key(&target.address) {
                 continue;
             }
             let id = self.directory.name();
             let mailboxes = self.mailboxes.clone();
             let entry = Arc::new(Entry::new(id, target.clone(), mailboxes, worker));
-            entries.insert(target.address.clone(), entry.clone());
+            entries.insert(entry.clone());
             drop(entries);
             let named = (self.clone(), entry.clone());
             self.directory.entries.write().insert(id, named);
@@ -150,7 +159,7 @@ impl Hub {
 
     /// Who listens here to `address`, and whether everybody is named.
     pub fn listeners(&self, address: &Address) -> (PresencePart, bool) {
-        let Some(entry) = self.entries.read().get(address).cloned() else {
+        let Some(entry) = self.entries.read().by_address.get(address).cloned() else {
             return (PresencePart::default(), true);
         };
         let listeners = entry.listeners.lock();
@@ -163,7 +172,7 @@ impl Hub {
             .iter()
             .map(|policy| (policy.channel.clone(), policy.history.is_some()))
             .collect();
-        for entry in self.entries.read().values() {
+        for entry in self.entries.read().by_address.values() {
             if let Some(&keeps) = keeps.get(&entry.target.policy.channel) {
                 entry.think(|sequence, _| sequence.set_keeps(keeps));
             }
@@ -214,7 +223,7 @@ impl Hub {
         let (Arrival::Frame { address, .. }
         | Arrival::Resumed { address, .. }
         | Arrival::Lost { address, .. }) = &arrival;
-        let Some(entry) = self.entries.read().get(address).cloned() else {
+        let Some(entry) = self.entries.read().by_address.get(address).cloned() else {
             return;
         };
         let ask = entry.think(|sequence, out| match arrival {
@@ -290,16 +299,45 @@ impl Hub {
     }
 
     fn forget(&self, entry: &Arc<Entry>) {
-        let mut entries = self.entries.write();
-        let address = &entry.target.address;
-        if entries
-            .get(address)
-            .is_some_and(|known| Arc::ptr_eq(known, entry))
-        {
-            entries.remove(address);
-        }
-        drop(entries);
+        self.entries.write().remove(entry);
         self.directory.entries.write().remove(&entry.id);
+    }
+
+    /// Whether the topic is heard here already, and how many of its Channel are.
+    pub fn in_use(&self, target: &Target) -> (bool, u32) {
+        let entries = self.entries.read();
+        let known = entries.by_address.contains_key(&target.address);
+        let count = entries.counts.get(&target.policy.channel);
+        (known, count.copied().unwrap_or(0))
+    }
+}
+
+impl Entries {
+    fn insert(&mut self, entry: Arc<Entry>) {
+        let target = &entry.target;
+        if target.address.topic().is_some() {
+            let count = self.counts.entry(target.policy.channel.clone());
+            *count.or_default() += 1;
+        }
+        self.by_address.insert(target.address.clone(), entry);
+    }
+
+    fn remove(&mut self, entry: &Arc<Entry>) {
+        let target = &entry.target;
+        let known = self.by_address.get(&target.address);
+        if !known.is_some_and(|known| Arc::ptr_eq(known, entry)) {
+            return;
+        }
+        self.by_address.remove(&target.address);
+        let channel = &target.policy.channel;
+        if target.address.topic().is_some()
+            && let Some(count) = self.counts.get_mut(channel)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(channel);
+            }
+        }
     }
 }
 

@@ -122,8 +122,7 @@ pub async fn http1<T: Transport>(
                         let framing = if http10 { Framing::Bare } else { Framing::Chunked };
                         ready.hand(Handed { socket, framing, http10, opening, connection: Some(permit) });
                     }
-                    Err(Ok(())) => {}
-                    Err(Err(error)) => tracing::debug!(peer = ?peer.addr, %error, "connection ended"),
+                    Err(ended) => tracing::debug!(peer = ?peer.addr, ?ended, "connection ended"),
                 }
                 return;
             }

@@ -107,12 +107,23 @@ impl Kept {
         self.frames.len()
     }
 
+    /// Whether nobody could read anything at `now`.
+    #[must_use]
+    pub fn keeps_nothing(&self, now: Now) -> bool {
+        self.frames.is_empty() || self.is_overdue(now)
+    }
+
+    fn is_overdue(&self, now: Now) -> bool {
+        let idle = now.steady.saturating_duration_since(self.touched.steady);
+        self.history.is_none_or(|history| idle >= history.ttl)
+    }
+
     /// Drops what is overdue. True if nothing is left to remember.
     pub fn expire(&mut self, now: Now) -> bool {
         self.keys.expire(now.steady);
         let idle = now.steady.saturating_duration_since(self.touched.steady);
         let ttl = self.history.map_or(Duration::ZERO, |history| history.ttl);
-        if idle >= ttl && !self.frames.is_empty() {
+        if self.is_overdue(now) && !self.frames.is_empty() {
             self.trim(0);
         }
         idle >= NUMBERS_TTL.max(ttl * 2)

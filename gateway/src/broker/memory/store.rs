@@ -118,10 +118,10 @@ impl Store {
     }
 
     /// Forgets the longest idle topic of `channel` that keeps no message and that nobody hears.
-    pub fn forget_one_of(&self, channel: &ChannelName) -> bool {
+    pub fn forget_one_of(&self, channel: &ChannelName, now: Now) -> bool {
         let unused = |kept: &Kept| {
             let of_channel = kept.channel.as_ref() == Some(channel);
-            of_channel && kept.messages() == 0 && kept.keys.is_empty() && !kept.subscribed
+            of_channel && kept.keeps_nothing(now) && kept.keys.is_empty() && !kept.subscribed
         };
         let idle = self.by_age(unused).into_iter().next();
         idle.is_some_and(|(_, address, slot)| self.forget(&address, &slot, unused))

@@ -88,6 +88,12 @@ fn what_will_pass_says_when_to_come_back() {
         "outcome-unknown",
         Some("2"),
     );
+    check(
+        &PublishError::Full("a test").into(),
+        503,
+        "capacity",
+        Some("15"),
+    );
     for (reason, word) in [
         (CloseReason::Draining, "draining"),
         (CloseReason::Capacity, "capacity"),
