@@ -18,4 +18,5 @@ pub mod report;
 pub mod secret;
 pub mod secrets;
 pub mod snapshot;
+pub mod targets;
 pub use printed::{definition, printed};
