@@ -4,6 +4,7 @@
 //! the fleet's Deployment, the standalone gateway from its flags.
 
 use crate::report::BrokerKind;
+use crate::targets::Targets;
 
 /// One fleet of gateway pods.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,4 +15,6 @@ pub struct Fleet {
     pub default_namespace: String,
     /// What carries the messages of Channels without a Redis of their own.
     pub broker: BrokerKind,
+    /// Where the URLs of Channels may lead.
+    pub targets: Targets,
 }

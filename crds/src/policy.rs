@@ -8,6 +8,7 @@ mod delivery;
 mod form;
 mod redis;
 mod resolve;
+mod targets;
 
 pub use form::Form;
 pub(crate) use resolve::to_hex;
@@ -219,6 +220,7 @@ impl Policy {
         )?;
         let policy = form.policy()?;
         policy.check_fleet(fleet)?;
+        targets::check(spec, &fleet.targets)?;
         Ok(Resolution {
             policy,
             form,

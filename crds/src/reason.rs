@@ -17,6 +17,8 @@ pub enum Reason {
     UnsupportedRule,
     /// A shape of Redis server that this version does not serve.
     UnsupportedRedis,
+    /// A URL leads where the fleet lets no tenant lead it.
+    TargetRefused,
     /// `ingest` without any Redis server.
     NoRedis,
     /// `ingest` on the gateway's own Redis from outside its default namespace.
@@ -35,12 +37,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for tests and documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::InvalidTopic,
         Self::UnsupportedRule,
         Self::UnsupportedRedis,
+        Self::TargetRefused,
         Self::NoRedis,
         Self::SharedIngest,
         Self::TopicConflict,
@@ -59,6 +62,7 @@ impl Reason {
             Self::InvalidTopic => "InvalidTopic",
             Self::UnsupportedRule => "UnsupportedRule",
             Self::UnsupportedRedis => "UnsupportedRedis",
+            Self::TargetRefused => "TargetRefused",
             Self::NoRedis => "NoRedis",
             Self::SharedIngest => "SharedIngest",
             Self::TopicConflict => "TopicConflict",

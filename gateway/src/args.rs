@@ -7,12 +7,13 @@ mod values;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{cookie_name, is_redis_url, key_prefix, label, network, pause};
+use values::{cookie_name, is_redis_url, key_prefix, label, network, pause, targets};
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
@@ -36,6 +37,8 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// Begins every key and pub/sub channel in Redis.
     pub redis_key_prefix: String,
+    /// Where the URLs of Channels may lead; not `redis`, which is the operator's own.
+    pub allow_targets: Targets,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The cookie that may carry a token.
@@ -100,6 +103,17 @@ pub struct CheckSettings {
     /// Judge as a gateway with a Redis of its own
     #[arg(long)]
     pub with_redis: bool,
+    /// Judge as a gateway with these --allow-targets
+    #[arg(long, value_name = "HOST|CIDR,…", value_delimiter = ',', value_parser = Entry::parse)]
+    pub allow_targets: Vec<Entry>,
+}
+
+impl CheckSettings {
+    /// Where the URLs of Channels may lead.
+    #[must_use]
+    pub fn targets(&self) -> Targets {
+        targets(self.allow_targets.clone())
+    }
 }
 
 /// Why the command line yields nothing to do.
@@ -204,6 +218,9 @@ struct Serve {
     /// Begins every key and pub/sub channel in Redis
     #[arg(long, value_name = "PREFIX", default_value = "siar", value_parser = key_prefix, env = "SIAR_REDIS_KEY_PREFIX", hide_env_values = true)]
     redis_key_prefix: String,
+    /// Where jwks.url, webhook.url and redis.url of Channels may lead, as auth.shop,*.example.com,10.0.0.0/8; omitted: anywhere but to link-local, multicast and unspecified addresses
+    #[arg(long, value_name = "HOST|CIDR,…", value_delimiter = ',', value_parser = Entry::parse, env = "SIAR_ALLOW_TARGETS", hide_env_values = true)]
+    allow_targets: Vec<Entry>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/8,fd00::/8
     #[arg(long, value_name = "CIDR,…", value_delimiter = ',', value_parser = network, env = "SIAR_TRUSTED_PROXIES", hide_env_values = true)]
     trusted_proxies: Vec<IpNet>,
@@ -290,6 +307,7 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
             secret_dir: serve.redis_secret_dir,
         }),
         redis_key_prefix: serve.redis_key_prefix,
+        allow_targets: targets(serve.allow_targets),
         trusted_proxies: serve.trusted_proxies,
         cookie: serve.cookie,
         workers: serve.workers.map_or_else(cores, usize::from),

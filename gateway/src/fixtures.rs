@@ -10,6 +10,7 @@ use crds::report::BrokerKind;
 use crds::secret::Secret;
 use crds::secrets::{SecretData, Secrets};
 use crds::snapshot::Snapshot;
+use crds::targets::Targets;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -61,6 +62,7 @@ pub fn snapshot_for(holders: &[(&str, &str)], channels: &[(&str, Value)]) -> Arc
         gateway: "default".to_owned(),
         default_namespace: "shop".to_owned(),
         broker: BrokerKind::Memory,
+        targets: Targets::standalone(),
     };
     let compiled = compile(&fleet, &channels, &secrets, None);
     for verdict in &compiled.verdicts {

@@ -5,6 +5,7 @@ use crate::channel::Channel;
 use crate::manifest::{self, Object};
 use crate::name::Topic;
 use crate::report::BrokerKind;
+use crate::targets::Targets;
 use proptest::prelude::*;
 
 fn fleet() -> Fleet {
@@ -12,6 +13,7 @@ fn fleet() -> Fleet {
         gateway: "default".to_owned(),
         default_namespace: "home".to_owned(),
         broker: BrokerKind::Redis,
+        targets: Targets::standalone(),
     }
 }
 
@@ -175,6 +177,26 @@ fn rules_that_are_not_served_yet_say_what_to_use() {
         "{redis: {url: 'redis+cluster://a,b'}}",
         Reason::UnsupportedRedis,
         "name one server",
+    );
+}
+
+#[test]
+fn a_url_that_leads_where_it_must_not_is_refused_and_the_last_good_form_with_it() {
+    let world = World::of(&[("orders", "{redis: {url: 'redis://127.0.0.1:6379'}}")]);
+    let first = world.compile(None);
+    check(&first, Reason::Accepted, "");
+    let mut strict = fleet();
+    strict.targets = Targets::cluster([]);
+    let previous = Some(&first.snapshot);
+    let compiled = compile(&strict, &world.channels, &world.secrets, previous);
+    let said = "spec.redis.url leads to 127.0.0.1, which is a loopback address; name a host elsewhere, or list what is allowed with --allow-targets. The Channel is not served.";
+    check(&compiled, Reason::TargetRefused, said);
+    assert_eq!(owner(&compiled.snapshot, "orders"), None);
+    let unreadable = "{redis: {url: 'redis://1.2.3.4.5'}}";
+    check_spec(
+        unreadable,
+        Reason::TargetRefused,
+        "spec.redis.url is no URL",
     );
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::secrets::SecretData;
+use crate::targets::Targets;
 use sha2::{Digest, Sha256};
 
 /// The keys of a Secret with their values.
@@ -25,6 +26,7 @@ fn resolve(spec: &str, secrets: &Secrets, before: Option<&Form>) -> Result<Resol
         gateway: "default".to_owned(),
         default_namespace: "shop".to_owned(),
         broker: BrokerKind::Memory,
+        targets: Targets::standalone(),
     };
     let source = Source {
         channel: &ChannelName::new("shop", "orders"),

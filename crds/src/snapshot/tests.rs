@@ -7,6 +7,7 @@ use crate::manifest::{self, Object};
 use crate::policy::Rule;
 use crate::report::BrokerKind;
 use crate::secrets::Secrets;
+use crate::targets::Targets;
 
 const MANIFESTS: &str = r"
 apiVersion: siar.dev/v1alpha1
@@ -33,6 +34,7 @@ fn snapshot() -> Snapshot {
         gateway: "default".to_owned(),
         default_namespace: "home".to_owned(),
         broker: BrokerKind::Memory,
+        targets: Targets::standalone(),
     };
     let (mut channels, mut secrets) = (Vec::new(), Secrets::default());
     for document in manifest::parse(MANIFESTS, "home") {

@@ -47,6 +47,7 @@ pub fn run(settings: &CheckSettings, out: &mut dyn Write) -> Result<Outcome, Che
         } else {
             BrokerKind::Memory
         },
+        targets: settings.targets(),
     };
     let (compiled, more) = manifests.compile(&fleet, None);
     problems.extend(more);
@@ -95,6 +96,7 @@ mod tests {
             gateway: "default".to_owned(),
             default_namespace: "default".to_owned(),
             with_redis: false,
+            allow_targets: Vec::new(),
         }
     }
 
@@ -137,6 +139,9 @@ mod tests {
             Outcome::Bad,
             &["default/orders rejected NoRedis "],
         );
+        let led = format!("{head}spec: {{redis: {{url: 'redis://0'}}}}\n");
+        let said = ["default/orders rejected TargetRefused spec.redis.url leads to 0.0.0.0"];
+        check(&led, Outcome::Bad, &said);
         let wrong = format!("{head}spec: {{nope: 1}}\n");
         check(&wrong, Outcome::Bad, &[".yaml:4: "]);
     }

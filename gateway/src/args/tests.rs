@@ -35,6 +35,7 @@ fn without_flags_it_listens_on_loopback_and_keeps_in_memory() {
     assert_eq!(settings.drain, Duration::from_secs(30));
     assert!(settings.workers >= 1);
     assert_eq!(settings.cookie, "siar_token");
+    assert_eq!(settings.allow_targets, Targets::standalone());
 }
 
 #[test]
@@ -61,6 +62,20 @@ fn every_flag_arrives() {
 }
 
 #[test]
+fn listed_targets_replace_the_default_and_may_be_listed_in_parts() {
+    let parsed =
+        ["auth.shop", "*.example.com", "10.0.0.0/8"].map(|text| Entry::parse(text).unwrap());
+    let settings = serve("--allow-targets auth.shop,*.example.com --allow-targets 10.0.0.0/8");
+    assert_eq!(settings.allow_targets, Targets::listed(parsed));
+    let Ok(Command::Check(check)) = parse_line("siar-gateway check . --allow-targets 10.1.2.3")
+    else {
+        panic!("no check");
+    };
+    assert!(check.targets().admits("a", "10.1.2.3".parse().unwrap()));
+    assert!(!check.targets().admits("a", "10.1.2.4".parse().unwrap()));
+}
+
+#[test]
 fn what_is_wrong_is_told_in_one_sentence() {
     check_wrong("", "--channels");
     check_wrong("--channels /nowhere/at/all", "/nowhere/at/all");
@@ -74,6 +89,11 @@ fn what_is_wrong_is_told_in_one_sentence() {
     check_wrong("--channels . --listen-tls 127.0.0.1:8443", "--tls-dir");
     check_wrong("--channels . --trusted-proxies 10.0.0.0/99", "10.0.0.0/8");
     check_wrong("--channels . --redis-key-prefix {a}", "--redis-key-prefix");
+    check_wrong(
+        "--channels . --allow-targets https://auth.shop",
+        "*.example.com",
+    );
+    check_wrong("check . --allow-targets 10.0.0.0/33", "--allow-targets");
 }
 
 #[test]
@@ -92,6 +112,7 @@ fn check_takes_a_path_and_nothing_of_serving() {
         panic!("no check");
     };
     assert_eq!(check.path, PathBuf::from("some/folder"));
+    assert_eq!(check.targets(), Targets::standalone());
     check_wrong("check", "<PATH>");
 }
 

@@ -3,6 +3,7 @@
 //! Owns: one function for each kind of value, its error the end of a sentence. Pure. Used by: `args`.
 
 use crds::duration::DurationText;
+use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -51,6 +52,14 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_invalid| "write networks as 10.0.0.0/8 or addresses as 10.1.2.3")
+}
+
+/// What is listed, else the default of a gateway that reads manifests from files.
+pub fn targets(entries: Vec<Entry>) -> Targets {
+    if entries.is_empty() {
+        return Targets::standalone();
+    }
+    Targets::listed(entries)
 }
 
 /// Up to an hour.

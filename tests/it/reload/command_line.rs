@@ -217,6 +217,7 @@ fn help_lists_every_flag() {
         "--redis",
         "--redis-secret-dir",
         "--redis-key-prefix",
+        "--allow-targets",
         "--trusted-proxies",
         "--cookie",
         "--workers",

@@ -4,6 +4,7 @@ use super::*;
 use crds::name::ChannelName;
 use crds::report::BrokerKind;
 use crds::secret::Secret;
+use crds::targets::Targets;
 use prometheus::Registry;
 use std::fs;
 use std::path::Path;
@@ -13,6 +14,7 @@ fn fleet() -> Fleet {
         gateway: "default".to_owned(),
         default_namespace: "default".to_owned(),
         broker: BrokerKind::Memory,
+        targets: Targets::standalone(),
     }
 }
 
