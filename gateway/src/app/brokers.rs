@@ -57,15 +57,16 @@ pub fn make(
         Some(own) => {
             let (connect, made) = (connect.clone(), own_redis.clone());
             Box::new(move |sink| {
-                let redis = connect(Arc::new(move || server(&own)), sink);
+                let redis = connect(Source::own(move || server(&own)), sink);
                 made.get_or_init(|| redis.clone());
                 redis
             })
         }
     };
+    let targets = Arc::new(settings.allow_targets.clone());
     let named = Box::new(move |server: &Arc<RedisServer>, sink| {
-        let server = server.clone();
-        let redis = connect(Arc::new(move || RedisServer::clone(&server)), sink);
+        let source = Source::named(server.clone(), targets.clone());
+        let redis = connect(source, sink);
         redis as Arc<dyn Broker>
     });
     let answer = settings.redis.as_ref().map(|_| first_answer(own_redis));

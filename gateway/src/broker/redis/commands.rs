@@ -186,7 +186,7 @@ async fn keep(
             Err(error) => error.to_string(),
         };
         if let Some(times) = complaint.due(clock::now().steady) {
-            let server = server::label(&source());
+            let server = server::label(&source.server());
             tracing::warn!(server, times, error = ?ended, "no connection for commands");
         }
         sleep(backoff.next()).await;

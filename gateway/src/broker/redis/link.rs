@@ -75,7 +75,7 @@ impl Ears {
 impl Link {
     /// Keeps the connection. Never ends.
     pub async fn run(self, mut backoff: Backoff) {
-        let label = server::label(&(self.source)());
+        let label = server::label(&self.source.server());
         let up = self.metrics.redis_up.with_label_values(&[&label]);
         let reconnects = self.metrics.redis_reconnects.with_label_values(&[&label]);
         up.set(0);
@@ -124,7 +124,7 @@ impl Link {
         self.standing
             .send_modify(|(times, now)| (*times, *now) = (*times + 1, true));
         backoff.reset();
-        let label = server::label(&(self.source)());
+        let label = server::label(&self.source.server());
         self.metrics.redis_up.with_label_values(&[&label]).set(1);
         tokio::select! {
             cause = probe(connection.clone(), &ears) => cause,

@@ -1,15 +1,19 @@
 //! From a Channel's Redis server to a client of it.
 //!
-//! Owns: credentials, certificates and socket settings of a connection, read anew for each. Never: keeps
-//! a connection; lets a credential into an error. Used by: `commands`, `link`.
+//! Owns: credentials, certificates and socket settings of a connection, read anew for each, and that a tenant's
+//! leads to no address that its targets do not admit. Never: keeps a connection; lets a credential into an
+//! error. Used by: `commands`, `link`.
 
 use crds::policy::RedisServer;
+use crds::targets::Targets;
 use redis::aio::MultiplexedConnection;
+use redis::io::AsyncDNSResolver;
 use redis::io::tcp::{TcpSettings, socket2};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, IntoConnectionInfo, ProtocolVersion,
-    RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ErrorKind, IntoConnectionInfo, ProtocolVersion,
+    RedisError, RedisFuture, RedisResult, TlsCertificates,
 };
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,16 +24,74 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 /// Bytes that the server does not acknowledge for so long end the connection.
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Says where the server is and how to be let in; asked before each connect.
-pub type Source = Arc<dyn Fn() -> RedisServer + Send + Sync>;
+/// Where the server is and how to be let in.
+#[derive(Clone)]
+pub struct Source {
+    read: Arc<dyn Fn() -> RedisServer + Send + Sync>,
+    /// What a tenant's URL may lead to; none for the gateway's own server.
+    targets: Option<Arc<Targets>>,
+}
+
+impl Source {
+    /// The gateway's own server, wherever it is; `read` is asked before each connect.
+    pub fn own(read: impl Fn() -> RedisServer + Send + Sync + 'static) -> Self {
+        Self {
+            read: Arc::new(read),
+            targets: None,
+        }
+    }
+
+    /// The server of a Channel: every address that its URL leads to is judged by `targets`.
+    #[must_use]
+    pub fn named(server: Arc<RedisServer>, targets: Arc<Targets>) -> Self {
+        Self {
+            read: Arc::new(move || RedisServer::clone(&server)),
+            targets: Some(targets),
+        }
+    }
+
+    /// The server as it is now.
+    #[must_use]
+    pub fn server(&self) -> RedisServer {
+        (self.read)()
+    }
+}
+
+/// Leads to what the targets admit, and to nothing else: the connection is made to the very address that
+/// was judged. Asked for literal addresses, too.
+struct Judge(Arc<Targets>);
+
+impl AsyncDNSResolver for Judge {
+    fn resolve<'a, 'b: 'a>(
+        &'a self,
+        host: &'b str,
+        port: u16,
+    ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((host, port)).await?;
+            let admitted = found.filter(|address| self.0.admits(host, address.ip()));
+            let admitted: Vec<SocketAddr> = admitted.collect();
+            if admitted.is_empty() {
+                return Err(RedisError::from((
+                    ErrorKind::InvalidClientConfig,
+                    "the URL leads to no address that --allow-targets admits",
+                )));
+            }
+            Ok(Box::new(admitted.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
+        })
+    }
+}
 
 /// Connects within [`CONNECT`].
 pub async fn connect(
     source: &Source,
     config: AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    let client = client(&source())?;
-    let config = config.set_connection_timeout(Some(CONNECT));
+    let client = client(&source.server())?;
+    let mut config = config.set_connection_timeout(Some(CONNECT));
+    if let Some(targets) = &source.targets {
+        config = config.set_dns_resolver(Judge(targets.clone()));
+    }
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
@@ -106,6 +168,42 @@ mod tests {
         assert_eq!(settings.password(), Some("hunter2"));
         assert_eq!(settings.db(), 3);
         assert!(!format!("{client:?}").contains("hunter2"));
+    }
+
+    async fn led(targets: Targets, host: &str) -> RedisResult<Vec<SocketAddr>> {
+        let judge = Judge(Arc::new(targets));
+        let addresses = judge.resolve(host, 6379).await?;
+        Ok(addresses.collect())
+    }
+
+    #[tokio::test]
+    async fn every_address_that_a_tenants_url_leads_to_is_judged() {
+        for host in [
+            "127.0.0.1",
+            "127.1",
+            "localhost",
+            "0x7f000001",
+            "::ffff:127.0.0.1",
+        ] {
+            let refused = led(Targets::cluster([]), host).await.unwrap_err();
+            assert!(refused.to_string().contains("--allow-targets"), "{refused}");
+            let admitted = led(Targets::standalone(), host).await.unwrap();
+            assert!(!admitted.is_empty(), "{host}");
+            assert!(admitted.iter().all(|address| address.port() == 6379));
+        }
+        let local = led(Targets::cluster([]), "169.254.169.254").await;
+        assert!(local.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_refused_server_is_not_connected_to() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        let source = Source::named(Arc::new(server(&url)), Arc::new(Targets::cluster([])));
+        let refused = connect(&source, AsyncConnectionConfig::new()).await;
+        let error = refused.expect_err("refused").to_string();
+        assert!(error.contains("--allow-targets"), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
     }
 
     #[test]

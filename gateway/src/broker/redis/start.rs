@@ -54,7 +54,7 @@ pub fn start(
         id,
         seed,
     } = settings;
-    let label = server::label(&source());
+    let label = server::label(&source.server());
     let (alive, end) = watch::channel(());
     let tasks = Tasks { essential, end };
     let keys = Keys::new(&key_prefix, &gateway, &id);

@@ -2,7 +2,7 @@
 
 use crate::address::Address;
 use crate::broker::contract;
-use crate::broker::redis::{Redis, Settings};
+use crate::broker::redis::{Redis, Settings, Source};
 use crate::broker::{Arrival, Idempotency, Publication, Sink, Target};
 use crate::message::Message;
 use crate::metrics::Metrics;
@@ -212,7 +212,7 @@ pub fn keeper(
         client: None,
     };
     let settings = Settings {
-        source: Arc::new(source),
+        source: Source::own(source),
         key_prefix: "siar".into(),
         gateway: "default".into(),
         id: id.into(),

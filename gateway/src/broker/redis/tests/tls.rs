@@ -105,7 +105,7 @@ impl Server {
 }
 
 async fn refused(server: RedisServer) {
-    let source: Source = Arc::new(move || server.clone());
+    let source = Source::own(move || server.clone());
     let refused = async {
         let mut connection = connect(&source, AsyncConnectionConfig::new()).await?;
         redis::cmd("PING").exec_async(&mut connection).await
@@ -125,7 +125,7 @@ async fn a_server_with_tls_lets_in_who_has_all_it_asks_for() {
     let credentials = server.credentials();
     let source = credentials.clone();
     let settings = Settings {
-        source: Arc::new(move || source.clone()),
+        source: Source::own(move || source.clone()),
         key_prefix: "siar".into(),
         gateway: "default".into(),
         id: "g1".into(),
