@@ -23,6 +23,7 @@ pub mod ingest;
 pub mod limits;
 pub mod message;
 pub mod metrics;
+pub mod outbound;
 pub mod position;
 pub mod readiness;
 pub mod tasks;

@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 7] = [
         "limits",
         "message",
         "metrics",
+        "outbound",
         "position",
         "readiness",
         "tasks",
@@ -50,8 +51,9 @@ const PURE: [&str; 10] = [
 ];
 
 /// Crates that only some files of the gateway may name.
-const KEPT_APART: [(&str, &[&str]); 3] = [
+const KEPT_APART: [(&str, &[&str]); 4] = [
     ("redis", &["broker/redis"]),
+    ("reqwest", &["outbound"]),
     ("kube", &["app.rs", "config/secret.rs", "access/review.rs"]),
     (
         "axum",
