@@ -3,11 +3,15 @@
 use super::*;
 use crate::tasks::background;
 use crds::targets::Entry;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
 
 const SOON: Duration = Duration::from_secs(5);
 
@@ -149,7 +153,7 @@ async fn who_hangs_is_given_up() {
     let soon = Duration::from_millis(200);
     let answer = anywhere().get(&silent.url("/"), soon).await;
     assert_eq!(answer, Err(Failed::Late));
-    let answer = anywhere().get(&halfway.url("/"), soon).await;
+    let answer = anywhere().get(&halfway.url("/"), SOON).await;
     assert_eq!(answer, Err(Failed::Broken));
     let other = Server::on("127.0.0.1:0", b"SSH-2.0-x\r\n".to_vec()).await;
     let answer = anywhere().get(&other.url("/"), SOON).await;
@@ -242,4 +246,47 @@ async fn a_failure_names_the_step_and_nothing_of_the_url() {
     ] {
         assert_eq!(said(url.to_owned()).await.0, Failed::Url, "{url}");
     }
+}
+
+/// A TLS server whose certificate names 127.0.0.1, signed by nobody else.
+async fn self_signed() -> SocketAddr {
+    let folder = std::env::temp_dir().join(format!("siar-outbound-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let made = std::process::Command::new("openssl")
+        .args(
+            "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=self"
+                .split(' '),
+        )
+        .args("-addext subjectAltName=IP:127.0.0.1 -keyout tls.key -out tls.crt".split(' '))
+        .current_dir(&folder)
+        .stderr(std::process::Stdio::null())
+        .status();
+    assert!(made.expect("apt-get install openssl").success());
+    let chain = CertificateDer::from_pem_file(folder.join("tls.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(folder.join("tls.key")).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![chain], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    background(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            drop(acceptor.accept(socket).await);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    drop(aws_lc_rs::default_provider().install_default());
+    let url = format!("https://{}/?token=hunter2", self_signed().await);
+    let Err(Failed::Connect(cause)) = anywhere().get(&url, SOON).await else {
+        panic!("it was connected to");
+    };
+    assert!(
+        cause.contains("certificate") && !cause.contains("hunter2"),
+        "{cause}"
+    );
 }
