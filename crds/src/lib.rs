@@ -8,6 +8,7 @@ pub mod compile;
 mod conflict;
 pub mod duration;
 pub mod fleet;
+pub mod keys;
 pub mod manifest;
 pub mod name;
 pub mod pattern;

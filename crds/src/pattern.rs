@@ -113,6 +113,14 @@ impl TopicPattern {
         .then_some(found)
     }
 
+    /// The names of its captures, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Capture(name) => Some(&**name),
+            Part::Literal(_) => None,
+        })
+    }
+
     /// The shape as Redis writes it for `PSUBSCRIBE`: `*` for each capture, its own glob characters
     /// escaped. It hears more than the pattern matches, so every arrival is matched again.
     #[must_use]

@@ -4,15 +4,19 @@
 //! manifests from files come without it. Pure: no I/O, no clock. Used by: `compile`, `snapshot`.
 
 mod access;
+mod condition;
 mod delivery;
 mod form;
 mod redis;
 mod resolve;
+mod rule;
 mod targets;
 
+pub use condition::{CONDITION_BYTES, Condition, LIST_ITEMS, Names, Reads};
 pub use form::Form;
 pub(crate) use resolve::to_hex;
 pub use resolve::{Resolved, TOKEN_KEYS};
+pub use rule::{Jwt, JwtKeys, Rule, RuleKind, ServiceAccounts, Webhook};
 
 use crate::channel::ChannelSpec;
 use crate::fleet::Fleet;
@@ -101,6 +105,8 @@ pub struct Access {
     /// The first rule that admits wins; none, nobody.
     pub subscribe: Vec<Rule>,
     pub publish: Vec<Rule>,
+    /// What the conditions of `subscribe` read together: so much of a request an open stream keeps.
+    pub reads: Arc<Reads>,
 }
 
 /// The origins whose pages may read.
@@ -110,26 +116,6 @@ pub struct Origins {
     pub any: bool,
     /// `scheme://host[:port]`, lower-case.
     pub listed: Vec<String>,
-}
-
-/// One way to be admitted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Rule {
-    /// Everybody.
-    Anonymous,
-    /// Whoever presents one of these bearer tokens.
-    Tokens(Arc<[TokenHolder]>),
-}
-
-impl Rule {
-    /// Whether the rule looks at a presented token.
-    #[must_use]
-    pub fn reads_tokens(&self) -> bool {
-        match self {
-            Self::Anonymous => false,
-            Self::Tokens(_) => true,
-        }
-    }
 }
 
 /// A client of a `tokens` rule: its name and the SHA-256 of its token, never the token.

@@ -1,20 +1,29 @@
 //! Who may come in.
 //!
 //! Owns: [`decide`], the only maker of a [`Grant`]. Never: waits, reads a clock, keeps a token. Pure. Used
-//! by: `http`, and by `worker` through the Grant to decide again what was decided before.
+//! by: `http`, and by `worker` through the Grant to decide again what was decided before. What a decision
+//! needs from elsewhere it names; `evidence` gets it, and asks again.
 
+mod admit;
+mod claims;
+mod condition;
 mod grant;
+mod jwt;
+pub mod keyring;
+mod request;
 #[cfg(test)]
 mod tests;
 
 pub use grant::{Again, Grant};
+pub use jwt::Memo;
+pub use request::{Facts, Request, Token, TokenHash};
 
+use crate::clock::Now;
 use crate::metrics::Denied;
+use admit::{Admitted, Case, Refused as Refusal, Shown};
 use crds::name::Topic;
 use crds::policy::{Policy, Rule};
-use grant::Item;
-use sha2::{Digest, Sha256};
-use std::fmt;
+use keyring::Keyring;
 use std::sync::Arc;
 
 /// What somebody wants to do.
@@ -46,37 +55,16 @@ impl Action {
     pub fn reads_tokens(self, policy: &Policy) -> bool {
         self.rules(policy).iter().any(Rule::reads_tokens)
     }
-}
 
-/// The SHA-256 of a bearer token: all that is kept of it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenHash([u8; 32]);
-
-impl TokenHash {
-    /// Forgets `token` but for its hash.
+    /// Whether a condition of `policy` for this reads the request itself.
     #[must_use]
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token).into())
+    pub fn reads_requests(self, policy: &Policy) -> bool {
+        let mut conditions = self
+            .rules(policy)
+            .iter()
+            .filter_map(|rule| rule.when.as_ref());
+        conditions.any(|condition| condition.reads().request)
     }
-
-    /// Whether it is `other`, in a time that tells nothing about where they differ.
-    fn is(&self, other: &[u8; 32]) -> bool {
-        let pairs = self.0.iter().zip(other);
-        let difference = pairs.fold(0, |sum, (a, b)| sum | (a ^ b));
-        std::hint::black_box(difference) == 0
-    }
-}
-
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-/// What is known of who asks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Request {
-    pub token: Option<TokenHash>,
 }
 
 /// What of a Channel is asked for.
@@ -105,11 +93,42 @@ impl Ask {
     }
 }
 
+/// What a decision knows beside the request.
+pub struct Known<'a> {
+    pub keyring: &'a Keyring,
+    pub memo: &'a Memo,
+    pub now: Now,
+    /// Told of a condition that could not be evaluated, and why, without a value.
+    pub failed: &'a (dyn Fn(&Policy, &'static str) + Sync),
+}
+
+/// What a decision needs from elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// The keys that an issuer publishes there: there are none yet, or none of the token's name.
+    Keys(Arc<str>),
+    /// The request itself, which a stream does not keep.
+    Anew,
+}
+
+/// What was got for one request so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Findings {
+    /// Sets that were fetched for it: what they lack is not there.
+    pub fetched: Vec<Arc<str>>,
+    /// Sets that cannot be fetched now.
+    pub unreachable: Vec<Arc<str>>,
+}
+
 /// Whether somebody may.
 #[derive(Debug)]
 pub enum Decision {
     Granted(Grant),
     Denied(Denial),
+    /// Get this and ask again.
+    Needs(Need),
+    /// What it needs cannot be had now; it will pass.
+    Unreachable,
 }
 
 /// Why somebody may not, and for which of the things asked for.
@@ -122,56 +141,85 @@ pub struct Denial {
 /// Decides about everything in `asks` together: all is granted, or the first refusal in their order is the
 /// answer.
 #[must_use]
-pub fn decide(action: Action, asks: Vec<Ask>, request: &Request) -> Decision {
-    let mut items = Vec::with_capacity(asks.len());
-    for ask in asks {
-        match admit(action.rules(&ask.policy), request) {
-            Ok(identity) => items.push(Item {
-                policy: ask.policy,
-                subject: ask.subject,
-                identity,
-            }),
-            Err(reason) => return Decision::Denied(Denial { reason, ask }),
-        }
+pub fn decide(
+    action: Action,
+    asks: &[Ask],
+    request: &Request,
+    known: &Known<'_>,
+    findings: &Findings,
+) -> Decision {
+    match judge(action, asks, &shown(request), known, findings) {
+        Ok(admitted) => Decision::Granted(Grant::new(action, request, admitted)),
+        Err((ask, Refusal::Denied(reason))) => Decision::Denied(Denial {
+            reason,
+            ask: ask.clone(),
+        }),
+        Err((_, Refusal::Needs(need))) => Decision::Needs(need),
+        Err((_, Refusal::Unreachable)) => Decision::Unreachable,
     }
-    Decision::Granted(Grant::new(action, *request, items.into()))
 }
 
-/// The identity under which the first rule that admits does so. A token that some rule reads and none can
-/// verify is refused even where `anonymous` would have admitted: never a silent downgrade.
-fn admit(rules: &[Rule], request: &Request) -> Result<Option<Arc<str>>, Denied> {
-    let reads_tokens = rules.iter().any(Rule::reads_tokens);
-    if let Some(token) = &request.token
-        && reads_tokens
-        && !rules.iter().any(|rule| holder(rule, token).is_some())
-    {
-        return Err(Denied::BadToken);
+/// Whether some rule of `policy` would admit if its condition held: before it is known what exactly is asked
+/// for. What cannot be said yet might.
+pub fn first_look(
+    action: Action,
+    policy: &Arc<Policy>,
+    request: &Request,
+    known: &Known<'_>,
+) -> Result<(), Denial> {
+    let case = Case {
+        policy,
+        topic: None,
+        shown: &shown(request),
+        known,
+        findings: &Findings::default(),
+    };
+    let rules = action.rules(policy);
+    if case.might_admit(rules) {
+        return Ok(());
     }
-    for rule in rules {
-        match rule {
-            Rule::Anonymous => return Ok(None),
-            Rule::Tokens(_) => {
-                let holder = request.token.as_ref().and_then(|token| holder(rule, token));
-                if let Some(name) = holder {
-                    return Ok(Some(name));
-                }
-            }
-        }
-    }
-    Err(match request.token {
-        None if reads_tokens => Denied::NoToken,
+    let reason = match case.admit(rules) {
+        Err(Refusal::Denied(reason)) => reason,
         _ => Denied::NotAdmitted,
+    };
+    let (policy, subject) = (policy.clone(), Subject::Feed);
+    Err(Denial {
+        reason,
+        ask: Ask { policy, subject },
     })
 }
 
-/// Whose token it is. All are compared, so the time tells nothing about which one it was.
-fn holder(rule: &Rule, token: &TokenHash) -> Option<Arc<str>> {
-    let Rule::Tokens(holders) = rule else {
-        return None;
-    };
-    let found = holders.iter().fold(None, |found, holder| {
-        let same = token.is(&holder.sha256);
-        found.or(same.then_some(holder))
-    });
-    found.map(|holder| holder.name.clone())
+fn shown(request: &Request) -> Shown<'_> {
+    Shown::Request {
+        token: request.token.as_ref(),
+        facts: request.facts.as_deref(),
+    }
+}
+
+fn judge<'a>(
+    action: Action,
+    asks: &'a [Ask],
+    shown: &Shown<'_>,
+    known: &Known<'_>,
+    findings: &Findings,
+) -> Result<Vec<(Ask, Admitted)>, (&'a Ask, Refusal)> {
+    let mut all = Vec::with_capacity(asks.len());
+    for ask in asks {
+        let topic = match &ask.subject {
+            Subject::Topic(topic) => Some(topic),
+            Subject::Feed => None,
+        };
+        let case = Case {
+            policy: &ask.policy,
+            topic,
+            shown,
+            known,
+            findings,
+        };
+        match case.admit(action.rules(&ask.policy)) {
+            Ok(admitted) => all.push((ask.clone(), admitted)),
+            Err(refusal) => return Err((ask, refusal)),
+        }
+    }
+    Ok(all)
 }

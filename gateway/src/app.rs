@@ -14,9 +14,11 @@ use crate::admin;
 use crate::args::Settings;
 use crate::clock;
 use crate::config::{Config, files::Files};
+use crate::evidence::Evidence;
 use crate::http::{self, chance::Chance};
 use crate::limits::{self, Limits};
 use crate::metrics::Metrics;
+use crate::outbound::Outbound;
 use crate::readiness::{Phase, Readiness};
 use crate::tasks::{Control, Essential, background};
 use crate::topics::{Mailbox, Topics};
@@ -50,6 +52,7 @@ struct Parts {
     config: Config,
     topics: Arc<Topics>,
     limits: Arc<Limits>,
+    evidence: Arc<Evidence>,
     readiness: Readiness,
     phase: Arc<watch::Sender<Phase>>,
     essential: Essential,
@@ -109,6 +112,13 @@ impl Parts {
         let readiness = Readiness::new();
         let (brokers, answer) = brokers::make(&settings, &metrics, &essential, random);
         let control = Control::new(Handle::current());
+        let config = Config::new(metrics.clone());
+        let outbound = Outbound::new(Arc::new(settings.allow_targets.clone()))?;
+        let nudged = config.clone();
+        let evidence = Evidence::new(control.clone(), outbound, metrics.clone(), move || {
+            nudged.again();
+        });
+        essential.start("keys", evidence.tend());
         let topics = Topics::new(control, mailboxes, metrics.clone(), brokers);
         if let Some(answer) = answer {
             let guard = readiness.wait_for("no answer from redis yet");
@@ -119,7 +129,8 @@ impl Parts {
         }
         Ok(Self {
             limits: Limits::new(metrics.clone(), limits::most_connections()),
-            config: Config::new(metrics.clone()),
+            config,
+            evidence: Arc::new(evidence),
             phase: Arc::new(watch::Sender::new(Phase::Serving)),
             settings,
             registry,
@@ -149,12 +160,14 @@ impl Parts {
         let mut loaded = Some(self.readiness.wait_for("no configuration yet"));
         let namespace = self.settings.default_namespace.clone();
         let metrics = self.metrics.clone();
+        let evidence = self.evidence.clone();
         let before = move |snapshot: &Snapshot| {
             // Its series begin at 0, and not with the first thing counted: an increase would miss that one.
             for policy in snapshot.policies() {
                 metrics.channel(&policy.channel);
             }
             topics.apply(snapshot);
+            evidence.apply(snapshot);
         };
         let after = move |snapshot: &Snapshot| {
             if loaded.take().is_some() {
@@ -205,6 +218,7 @@ impl Parts {
             snapshots: self.config.watch(),
             phase: self.phase.subscribe(),
             topics: self.topics.clone(),
+            evidence: self.evidence.clone(),
             limits: self.limits.clone(),
             metrics: self.metrics.clone(),
             door: worker.door(),
@@ -223,6 +237,7 @@ impl Parts {
             snapshots: self.config.watch(),
             phase: self.phase.subscribe(),
             limits: self.limits.clone(),
+            evidence: self.evidence.clone(),
             metrics: self.metrics.clone(),
             essential: self.essential.clone(),
         })

@@ -49,6 +49,11 @@ impl Config {
         self.snapshots.subscribe()
     }
 
+    /// Has everybody act on the Snapshot in force again.
+    pub fn again(&self) {
+        self.snapshots.send_modify(|_| {});
+    }
+
     /// Puts every configuration of `source` into force, for ever. `before` sees each one first, to have
     /// ready what the Channels need, and `after` when it is in force.
     pub async fn follow(

@@ -40,12 +40,21 @@ pub fn with(mut spec: Value, more: Value) -> Value {
 
 /// A Snapshot of Channels in namespace `shop`, by name and spec; `holders` are those in the Secret.
 pub fn snapshot_for(holders: &[(&str, &str)], channels: &[(&str, Value)]) -> Arc<Snapshot> {
-    let data: SecretData = holders
+    snapshot_with("readers", holders, channels)
+}
+
+/// The same with the keys of another Secret.
+pub fn snapshot_with(
+    secret: &str,
+    keys: &[(&str, &str)],
+    channels: &[(&str, Value)],
+) -> Arc<Snapshot> {
+    let data: SecretData = keys
         .iter()
-        .map(|&(name, token)| (name.to_owned(), Secret::new(token.as_bytes().to_vec())))
+        .map(|&(name, value)| (name.to_owned(), Secret::new(value.as_bytes().to_vec())))
         .collect();
     let mut secrets = Secrets::default();
-    secrets.insert("shop", "readers", data);
+    secrets.insert("shop", secret, data);
     let channels: Vec<Channel> = channels
         .iter()
         .map(|(name, spec)| {

@@ -17,9 +17,10 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::access::{Action, Ask, Decision, Denial, Grant, Request as Evidenced, decide};
+use crate::access::{Action, Ask, Denial, Facts, Grant, Request as Presented};
 use crate::close::CloseReason;
 use crate::config::Watch;
+use crate::evidence::{Evidence as Source, Outcome};
 use crate::limits::Limits;
 use crate::metrics::{Denied, Metrics};
 use crate::readiness::Phase;
@@ -69,6 +70,7 @@ pub struct State {
     pub topics: Arc<Topics>,
     pub limits: Arc<Limits>,
     pub metrics: Arc<Metrics>,
+    pub evidence: Arc<Source>,
     pub door: Door,
     pub chance: Chance,
     pub settings: Settings,
@@ -208,15 +210,70 @@ impl Asked {
         )
     }
 
-    fn decide(
+    /// What the rules of `asks` read of this request. Tokens are looked at only where a rule reads them: a
+    /// site-wide cookie must not break an anonymous Channel.
+    fn presented(
         &self,
         action: Action,
-        asks: Vec<Ask>,
-        evidence: &Evidenced,
+        asks: &[Ask],
+        verdict: Verdict,
+    ) -> Result<Presented, Refusal> {
+        let mut presented = Presented::default();
+        if asks.iter().any(|ask| action.reads_tokens(&ask.policy)) {
+            let evidence = self.evidence()?;
+            if action == Action::Publish && evidence.from_cookie && self.site == Site::Absent {
+                return Err(Refusal::CookieWithoutOrigin);
+            }
+            presented.token = evidence.token(verdict != Verdict::Any);
+        }
+        if asks.iter().any(|ask| action.reads_requests(&ask.policy)) {
+            presented.facts = Some(Arc::new(self.facts()));
+        }
+        Ok(presented)
+    }
+
+    fn facts(&self) -> Facts {
+        let mut facts = Facts {
+            ip: self
+                .visitor
+                .address
+                .unwrap_or(self.peer.addr.ip().to_canonical())
+                .to_string()
+                .into(),
+            path: self.parts.uri.path().into(),
+            ..Facts::default()
+        };
+        for (name, value) in &self.parts.headers {
+            if matches!(*name, header::AUTHORIZATION | header::COOKIE) {
+                continue;
+            }
+            let value = String::from_utf8_lossy(value.as_bytes());
+            let known = facts.headers.entry(name.as_str().into()).or_default();
+            *known = if known.is_empty() {
+                value.into()
+            } else {
+                format!("{known}, {value}").into()
+            };
+        }
+        facts.origin = facts.headers.get("origin").cloned().unwrap_or_default();
+        facts
+    }
+
+    /// Decides by what is presented.
+    async fn decide(
+        &self,
+        action: Action,
+        asks: &[Ask],
+        presented: &Presented,
     ) -> Result<Grant, Refusal> {
-        match decide(action, asks, evidence) {
-            Decision::Granted(grant) => Ok(grant),
-            Decision::Denied(denial) => Err(self.denied(action, &denial)),
+        match self.state.evidence.decide(action, asks, presented).await {
+            Outcome::Granted(grant) => Ok(grant),
+            Outcome::Denied(denial) => Err(self.denied(action, &denial)),
+            Outcome::Unreachable => {
+                let retries = asks.iter().map(|ask| ask.policy.stream.retry);
+                let retry = retries.max().unwrap_or(USUAL_RETRY);
+                Err(self.passing(CloseReason::Unavailable, retry))
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! The gateway of Siar.
 //!
-//! The flow of a stream: `http` parses a request, `access` decides it, `worker` takes its socket over, and
+//! The flow of a stream: `http` parses a request, `access` decides it (`evidence` gets what it lacks), `worker` takes its socket over, and
 //! from then on whatever `topics` hears goes through rings to the socket. A publication goes through `http`
 //! and `access`, too, then to a keeper (`broker`), and comes back by the road of all others. `config` puts
 //! Channels into force, and every live stream is decided again. `app` wires all of it.
@@ -14,6 +14,7 @@ pub mod broker;
 pub mod clock;
 pub mod close;
 pub mod config;
+pub mod evidence;
 pub mod few;
 #[cfg(test)]
 mod fixtures;

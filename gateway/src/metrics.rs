@@ -3,12 +3,15 @@
 //! Owns: names, labels and help texts; labels are enums and Channels, never topics or clients. Children of
 //! enum labels are made at start, so a panel sees 0 and not "no data". Used by: whoever counts.
 
+mod maker;
+
 use crate::close::{CloseReason, GapReason};
 use crds::name::ChannelName;
+use maker::Maker;
 use parking_lot::RwLock;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, process_collector,
+    GaugeVec, Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry,
+    process_collector,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -94,6 +97,7 @@ pub struct ChannelMetrics {
     pub resumes: [IntCounter; 2],
     /// By action (subscribe, publish), then reason.
     pub denied: [[IntCounter; Denied::ALL.len()]; 2],
+    pub condition_errors: IntCounter,
 }
 
 /// All metrics of one gateway.
@@ -113,6 +117,10 @@ pub struct Metrics {
     pub worker_busy: GaugeVec,
     /// Answers that are not a stream or a success; label `refusal`.
     pub refusals: IntCounterVec,
+    /// Label `result`: `ok`, `error`.
+    pub jwks_fetches: IntCounterVec,
+    /// Sets of keys that are older than the last fetch, which failed.
+    pub jwks_stale: IntGauge,
     families: Families,
     channels: RwLock<HashMap<ChannelName, Arc<ChannelMetrics>>>,
 }
@@ -127,6 +135,7 @@ struct Families {
     gaps: IntCounterVec,
     resumes: IntCounterVec,
     denied: IntCounterVec,
+    condition_errors: IntCounterVec,
 }
 
 const CHANNEL: [&str; 2] = ["channel_namespace", "channel"];
@@ -178,12 +187,24 @@ impl Metrics {
                 "Requests turned away, by their named reason.",
                 &["refusal"],
             )?,
+            jwks_fetches: maker.counters(
+                "siar_jwks_fetches_total",
+                "Fetches of the published keys of issuers.",
+                &["result"],
+            )?,
+            jwks_stale: maker.gauge(
+                "siar_jwks_stale",
+                "Issuers whose last fetch failed; their last good keys are in use.",
+            )?,
             families: Families::new(&maker)?,
             channels: RwLock::default(),
         };
         registry.register(Box::new(process_collector::ProcessCollector::for_self()))?;
         for result in ["applied", "rejected"] {
             metrics.config_applies.with_label_values(&[result]);
+        }
+        for result in ["ok", "error"] {
+            metrics.jwks_fetches.with_label_values(&[result]);
         }
         Ok(Arc::new(metrics))
     }
@@ -253,6 +274,11 @@ impl Families {
                 "Requests denied by access rules.",
                 &[CHANNEL[0], CHANNEL[1], "action", "reason"],
             )?,
+            condition_errors: maker.counters(
+                "siar_access_condition_errors_total",
+                "Conditions of access rules that could not be evaluated, and so denied.",
+                &CHANNEL,
+            )?,
         })
     }
 
@@ -276,6 +302,7 @@ impl Families {
                         .with_label_values(&[namespace, name, action, reason.word()])
                 })
             }),
+            condition_errors: self.condition_errors.with_label_values(&[namespace, name]),
         }
     }
 
@@ -286,6 +313,7 @@ impl Families {
         drop(self.streams.remove_label_values(&labels));
         drop(self.opened.remove_label_values(&labels));
         drop(self.delivered.remove_label_values(&labels));
+        drop(self.condition_errors.remove_label_values(&labels));
         for reason in CloseReason::ALL {
             drop(self.closed.remove_label_values(&with(reason.word())));
         }
@@ -309,68 +337,5 @@ impl Families {
                 ]));
             }
         }
-    }
-}
-
-struct Maker<'a> {
-    registry: &'a Registry,
-    gateway: &'a str,
-}
-
-impl Maker<'_> {
-    fn opts(&self, name: &str, help: &str) -> Opts {
-        Opts::new(name, help).const_label("gateway", self.gateway)
-    }
-
-    fn register<M: prometheus::core::Collector + Clone + 'static>(
-        &self,
-        metric: M,
-    ) -> Result<M, prometheus::Error> {
-        self.registry.register(Box::new(metric.clone()))?;
-        Ok(metric)
-    }
-
-    fn gauge(&self, name: &str, help: &str) -> Result<IntGauge, prometheus::Error> {
-        self.register(IntGauge::with_opts(self.opts(name, help))?)
-    }
-
-    fn counter(&self, name: &str, help: &str) -> Result<IntCounter, prometheus::Error> {
-        self.register(IntCounter::with_opts(self.opts(name, help))?)
-    }
-
-    fn gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntGaugeVec, prometheus::Error> {
-        self.register(IntGaugeVec::new(self.opts(name, help), labels)?)
-    }
-
-    fn float_gauges(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<GaugeVec, prometheus::Error> {
-        self.register(GaugeVec::new(self.opts(name, help), labels)?)
-    }
-
-    fn counters(
-        &self,
-        name: &str,
-        help: &str,
-        labels: &[&str],
-    ) -> Result<IntCounterVec, prometheus::Error> {
-        self.register(IntCounterVec::new(self.opts(name, help), labels)?)
-    }
-
-    fn histogram(&self, name: &str, help: &str) -> Result<Histogram, prometheus::Error> {
-        let buckets = vec![
-            0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
-        ];
-        self.register(Histogram::with_opts(
-            HistogramOpts::from(self.opts(name, help)).buckets(buckets),
-        )?)
     }
 }

@@ -24,6 +24,7 @@ pub mod tls;
 mod wheel;
 
 use crate::clock::{self, Now};
+use crate::evidence::Evidence;
 use crate::limits::Limits;
 use crate::metrics::Metrics;
 use crate::readiness::Phase;
@@ -63,8 +64,8 @@ pub struct Equipment {
     pub snapshots: watch::Receiver<Option<Arc<Snapshot>>>,
     pub phase: watch::Receiver<Phase>,
     pub limits: Arc<Limits>,
+    pub evidence: Arc<Evidence>,
     pub metrics: Arc<Metrics>,
-    /// Where the random part of this worker's choices comes from.
     pub essential: Essential,
 }
 
@@ -140,6 +141,7 @@ impl Worker {
             wheel: Wheel::new(now.steady),
             ready,
             scratch: Scratch::new(equipment.metrics.delivery_seconds.local()),
+            evidence: equipment.evidence,
             metrics: equipment.metrics,
             mailbox: equipment.mailbox,
             mail: VecDeque::new(),
@@ -160,6 +162,7 @@ impl Worker {
 /// The streams of a worker while it runs.
 struct Streams {
     slab: Slab<Place>,
+    evidence: Arc<Evidence>,
     table: Arc<Mutex<Table>>,
     topics: Arc<Topics>,
     wheel: Wheel,

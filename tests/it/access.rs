@@ -1,5 +1,4 @@
-//! Who may come in: tokens and where they may stand, anonymous Channels, pages of other sites, and rules that are
-//! not supported yet. A refusal says what is missing, and no token is ever printed.
+//! Who may come in: tokens and where they may stand, anonymous Channels and pages of other sites. A refusal says what is missing, and no token is ever printed.
 
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
@@ -190,41 +189,6 @@ async fn every_topic_of_a_stream_must_be_admitted() {
     let detail = answer.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("\"c\""), "{detail}");
     drop(both().token(ANA).await);
-}
-
-#[tokio::test]
-async fn a_channel_with_a_rule_that_is_not_supported_is_rejected_and_the_log_names_it() {
-    let reference = json!({ "secretRef": { "name": "readers", "key": "ana" } });
-    let rules = [
-        (
-            "jwt",
-            json!({ "jwt": { "key": reference, "algorithms": ["HS256"] } }),
-        ),
-        (
-            "webhook",
-            json!({ "webhook": { "url": "http://127.0.0.1:9/" } }),
-        ),
-        ("serviceaccounts", json!({ "serviceAccounts": {} })),
-        ("when", json!({ "anonymous": {}, "when": "true" })),
-    ];
-    let mut setup = GatewaySetup::new().channel(&Channel::open("fine"));
-    for (name, rule) in &rules {
-        let access = json!({ "subscribe": [rule], "publish": [{ "anonymous": {} }] });
-        setup = setup.channel(&Channel::closed(name).with("access", access));
-    }
-    let mut gateway = setup.start().await;
-    let log = gateway.process().log();
-    for (name, _) in rules {
-        let answer = gateway.listen(name).token(ANA).refused().await;
-        check(&answer, 404, "unknown-topic");
-        let post = gateway.post(&[("channel", name)], "x").send().await;
-        check(&post, 404, "unknown-topic");
-        let told = |line: &&str| {
-            line.contains(&format!("default/{name}")) && line.contains("UnsupportedRule")
-        };
-        assert_eq!(log.lines().filter(told).count(), 1, "{name}: {log}");
-    }
-    drop(gateway.listen("fine").await);
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Every stream ends with a named reason: by a changed configuration, at a limit, on shutdown.
 
 use crate::{Channel, Gateway, GatewaySetup};
-use serde_json::json;
 use std::time::{Duration, Instant};
 use tests::manifest::secret;
 
@@ -157,22 +156,4 @@ async fn a_second_signal_exits_at_once() {
     gateway.until_metric("siar_draining", &[], 1.0).await;
     gateway.term();
     assert_eq!(gateway.exit().await.code(), Some(1));
-}
-
-#[tokio::test]
-async fn a_rule_kind_that_is_not_served_yet_rejects_its_channel_and_no_other() {
-    let jwt = json!({ "subscribe": [{ "jwt": { "issuer": "https://id.example.com", "jwks": { "url": "https://id.example.com/keys" }, "algorithms": ["RS256"] } }] });
-    let mut gateway = GatewaySetup::new()
-        .channel(&Channel::open("fine"))
-        .channel(&Channel::closed("later").with("access", jwt))
-        .start()
-        .await;
-    let refused = gateway.listen("later").refused().await.expect(404);
-    assert!(refused.text().contains("unknown-topic"));
-    gateway.listen("fine").await;
-    assert!(
-        gateway.process().log().contains("UnsupportedRule"),
-        "{}",
-        gateway.process().log()
-    );
 }

@@ -29,7 +29,7 @@ const LAYERS: [&[&str]; 7] = [
         "telemetry",
     ],
     &["access", "ingest", "frame"],
-    &["broker", "config"],
+    &["broker", "config", "evidence"],
     &["topics"],
     &["worker"],
     &["http", "admin"],
@@ -54,7 +54,10 @@ const PURE: [&str; 10] = [
 const KEPT_APART: [(&str, &[&str]); 4] = [
     ("redis", &["broker/redis"]),
     ("reqwest", &["outbound"]),
-    ("kube", &["app.rs", "config/secret.rs", "access/review.rs"]),
+    (
+        "kube",
+        &["app.rs", "config/secret.rs", "evidence/review.rs"],
+    ),
     (
         "axum",
         &["http.rs", "http/", "admin.rs", "app.rs", "worker/accept.rs"],

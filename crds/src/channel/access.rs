@@ -59,7 +59,7 @@ pub struct AccessRule {
     #[schemars(with = "TokensRule")]
     pub tokens: Option<TokensRule>,
 
-    /// Admits whoever presents a JSON Web Token that a key verifies. Not supported yet.
+    /// Admits whoever presents a JSON Web Token that a key verifies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "JwtRule")]
     pub jwt: Option<JwtRule>,
@@ -75,8 +75,9 @@ pub struct AccessRule {
     #[schemars(with = "WebhookRule")]
     pub webhook: Option<WebhookRule>,
 
-    /// A condition in CEL that must hold, too, such as `claims.sub == topic.user`. It sees topic,
-    /// claims, request and identity. Not supported yet.
+    /// A condition in CEL that must hold, too, such as `claims.sub == topic.user`. It sees topic (the
+    /// captures of the topic's pattern), claims, request (ip, origin, path, headers) and identity. What
+    /// cannot be evaluated, such as a claim that is not there, denies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1, max = 1024))]
     pub when: Option<String>,
@@ -124,7 +125,8 @@ pub struct JwtRule {
     #[schemars(with = "JwtKeySource")]
     pub key: Option<JwtKeySource>,
 
-    /// The algorithms that a token may be signed with; none is assumed.
+    /// The algorithms that a token may be signed with; none is assumed. HS algorithms do not go with
+    /// others, nor with jwks.
     #[schemars(length(min = 1, max = 10), extend("x-kubernetes-list-type" = "set"))]
     pub algorithms: Vec<JwtAlgorithm>,
 
@@ -149,7 +151,7 @@ pub struct JwksSource {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct JwtKeySource {
-    /// Where the key stands: a public key as PEM, or the bytes of a key for HS256, HS384, HS512.
+    /// Where the key stands: a public key as PEM, or at least 32 bytes of a key for HS256, HS384, HS512.
     pub secret_ref: SecretKeyReference,
 }
 

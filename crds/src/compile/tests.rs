@@ -166,13 +166,8 @@ fn rules_that_are_not_served_yet_say_what_to_use() {
         let said = format!("spec.access.publish[1].{kind} is not supported yet; ");
         check_spec(&spec, Reason::UnsupportedRule, &said);
     };
-    rule(
-        "{jwt: {algorithms: [RS256], jwks: {url: 'https://a'}}}",
-        "jwt",
-    );
     rule("{serviceAccounts: {}}", "serviceAccounts");
     rule("{webhook: {url: 'http://a'}}", "webhook");
-    rule("{anonymous: {}, when: 'true'}", "when");
     check_spec(
         "{redis: {url: 'redis+cluster://a,b'}}",
         Reason::UnsupportedRedis,

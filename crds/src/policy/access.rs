@@ -4,22 +4,35 @@
 //! about a request (the gateway's `access` does). Used by: `policy`.
 
 use super::resolve::Resolved;
-use super::{Access, Origins, Rejection, Rule};
+use super::rule::{Rule, rule};
+use super::{Access, Names, Origins, Reads, Rejection};
 use crate::channel::{AccessRule, AccessSpec, ORIGINS, RULES};
-use crate::reason::Reason;
+use crate::pattern::TopicPattern;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// The most bytes of an origin.
 const ORIGIN_BYTES: usize = 255;
 
 /// Origins and rules of a Channel; nobody comes in where the spec says nothing.
-pub fn access(spec: Option<&AccessSpec>, resolved: &Resolved) -> Result<Access, Rejection> {
+pub fn access(
+    spec: Option<&AccessSpec>,
+    topics: &[TopicPattern],
+    resolved: &Resolved,
+) -> Result<Access, Rejection> {
     let Some(spec) = spec else {
         return Ok(Access::default());
     };
+    let subscribe = rules("subscribe", &spec.subscribe, topics, resolved)?;
+    let mut reads = Reads::default();
+    for condition in subscribe.iter().filter_map(|rule| rule.when.as_ref()) {
+        reads.extend(condition.reads());
+    }
     Ok(Access {
         origins: origins(&spec.origins)?,
-        subscribe: rules("subscribe", &spec.subscribe, resolved)?,
-        publish: rules("publish", &spec.publish, resolved)?,
+        subscribe,
+        publish: rules("publish", &spec.publish, topics, resolved)?,
+        reads: Arc::new(reads),
     })
 }
 
@@ -90,58 +103,46 @@ fn origin(text: &str) -> Option<String> {
     })
 }
 
-fn rules(action: &str, rules: &[AccessRule], resolved: &Resolved) -> Result<Vec<Rule>, Rejection> {
+fn rules(
+    action: &str,
+    rules: &[AccessRule],
+    topics: &[TopicPattern],
+    resolved: &Resolved,
+) -> Result<Vec<Rule>, Rejection> {
     if rules.len() > RULES {
         return Err(Rejection::invalid(format!(
             "spec.access.{action} has {} rules; use at most {RULES}.",
             rules.len()
         )));
     }
-    let checked = rules.iter().enumerate();
-    checked
-        .map(|(at, spec)| rule(&format!("spec.access.{action}[{at}]"), spec, resolved))
-        .collect()
+    let checked = rules.iter().enumerate().map(|(at, spec)| {
+        let field = format!("spec.access.{action}[{at}]");
+        let rule = rule(&field, spec, resolved)?;
+        match rule.when.as_ref().map(|condition| &condition.reads().topic) {
+            Some(Names::These(names)) => check_captures(&field, names, topics)?,
+            Some(Names::All) | None => {}
+        }
+        Ok(rule)
+    });
+    checked.collect()
 }
 
-fn rule(field: &str, spec: &AccessRule, resolved: &Resolved) -> Result<Rule, Rejection> {
-    let kinds = [
-        spec.anonymous.is_some(),
-        spec.tokens.is_some(),
-        spec.jwt.is_some(),
-        spec.service_accounts.is_some(),
-        spec.webhook.is_some(),
-    ];
-    if kinds.into_iter().filter(|set| *set).count() != 1 {
-        return Err(Rejection::invalid(format!(
-            "{field}: set exactly one of anonymous, tokens, jwt, serviceAccounts, webhook."
-        )));
-    }
-    let unsupported = |kind: &str, mend: &str| {
-        Err(Rejection::new(
-            Reason::UnsupportedRule,
-            format!("{field}.{kind} is not supported yet; {mend}."),
-        ))
+/// A condition on a capture that no topic has would only ever deny.
+fn check_captures(
+    field: &str,
+    names: &BTreeSet<String>,
+    topics: &[TopicPattern],
+) -> Result<(), Rejection> {
+    let captured = |name: &str| {
+        topics
+            .iter()
+            .any(|pattern| pattern.names().any(|known| known == name))
     };
-    if spec.when.is_some() {
-        return unsupported(
-            "when",
-            "remove it and divide the topics over several Channels with a tokens rule each",
-        );
-    }
-    match (&spec.anonymous, &spec.tokens) {
-        (Some(_), _) => Ok(Rule::Anonymous),
-        (None, Some(tokens)) => Ok(Rule::Tokens(resolved.holders(&tokens.secret_ref))),
-        (None, None) => {
-            let kind = match (&spec.jwt, &spec.service_accounts) {
-                (Some(_), _) => "jwt",
-                (None, Some(_)) => "serviceAccounts",
-                (None, None) => "webhook",
-            };
-            unsupported(
-                kind,
-                "use tokens with a Secret that has a key for each client",
-            )
-        }
+    match names.iter().find(|name| !captured(name)) {
+        None => Ok(()),
+        Some(name) => Err(Rejection::invalid(format!(
+            "{field}.when names topic.{name}, and no pattern of spec.topics has {{{name}}}."
+        ))),
     }
 }
 

@@ -89,7 +89,12 @@ fn number(field: &str, value: i32, range: RangeInclusive<u32>) -> Result<u32, Re
 }
 
 /// `min` and `max` are written as in a manifest, so that the message can repeat them.
-fn time(field: &str, text: &DurationText, min: &str, max: &str) -> Result<Duration, Rejection> {
+pub(super) fn time(
+    field: &str,
+    text: &DurationText,
+    min: &str,
+    max: &str,
+) -> Result<Duration, Rejection> {
     let bound = |text| {
         DurationText::new(text)
             .read()

@@ -78,12 +78,14 @@ impl Form {
             delivery::check_scaling(scaling)?;
         }
         let redis = spec.redis.as_ref();
+        let topics = topics(&self.name, &spec.topics)?;
+        let access = access::access(spec.access.as_ref(), &topics, &self.resolved)?;
         Ok(Policy {
             channel: self.channel(),
             uid: self.uid.clone(),
             generation: self.generation,
             digest: self.digest.as_str().into(),
-            topics: topics(&self.name, &spec.topics)?,
+            topics,
             wildcard: spec.wildcard,
             redis: redis
                 .map(|redis| redis::server(redis, &self.resolved))
@@ -95,7 +97,7 @@ impl Form {
                 raw: spec.ingest.contains(&Ingest::Raw),
             },
             history: spec.history.as_ref().map(delivery::history).transpose()?,
-            access: access::access(spec.access.as_ref(), &self.resolved)?,
+            access,
             stream: delivery::timing(&spec.stream)?,
             limits: delivery::limits(&spec.limits)?,
         })

@@ -4,7 +4,10 @@
 //! keeps the credentials in use. Never: keeps a bearer token in clear. Used by: `compile`, `snapshot`.
 
 use super::{Rejection, TokenHolder};
-use crate::channel::{ChannelSpec, RedisSpec, SecretReference};
+use crate::channel::{
+    AccessRule, ChannelSpec, JwtAlgorithm, RedisSpec, SecretKeyReference, SecretReference,
+};
+use crate::keys::KeySet;
 use crate::name::ChannelName;
 use crate::reason::Reason;
 use crate::secret::Secret;
@@ -26,6 +29,13 @@ pub struct Resolved {
     /// Secret to client to the SHA-256 of its token, in hex; a missing Secret has no entry.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     tokens: BTreeMap<String, BTreeMap<String, String>>,
+    /// Secret and key, with `/` between, to the value in hex; what is missing or wrong has no entry.
+    #[serde(
+        default,
+        with = "exposed_map",
+        skip_serializing_if = "BTreeMap::is_empty"
+    )]
+    keys: BTreeMap<String, Secret<Vec<u8>>>,
 }
 
 /// What a client shows to a Redis server, and by what it knows the server.
@@ -71,7 +81,23 @@ impl Resolved {
             };
             tokens.insert(name.to_owned(), read_tokens(name, data, &mut problems)?);
         }
-        Ok((Self { redis, tokens }, problems))
+        let mut keys = BTreeMap::new();
+        for rule in access_rules(spec).filter_map(|rule| rule.jwt.as_ref()) {
+            let Some(source) = &rule.key else { continue };
+            match read_key(channel, &source.secret_ref, &rule.algorithms, secrets) {
+                Ok(value) => drop(keys.insert(key_name(&source.secret_ref), value)),
+                Err(problem) if problems.contains(&problem) => {}
+                Err(problem) => problems.push(problem),
+            }
+        }
+        Ok((
+            Self {
+                redis,
+                tokens,
+                keys,
+            },
+            problems,
+        ))
     }
 
     /// The credentials for the Channel's own Redis server.
@@ -91,15 +117,59 @@ impl Resolved {
             })
             .collect()
     }
+
+    /// The keys of a jwt rule; none when the Secret does not hold any.
+    pub fn keys(&self, reference: &SecretKeyReference, algorithms: &[JwtAlgorithm]) -> KeySet {
+        let value = self.keys.get(&key_name(reference));
+        value
+            .and_then(|value| KeySet::from_secret(value.expose(), algorithms).ok())
+            .unwrap_or_default()
+    }
+}
+
+fn key_name(reference: &SecretKeyReference) -> String {
+    format!("{}/{}", reference.name, reference.key)
+}
+
+fn access_rules(spec: &ChannelSpec) -> impl Iterator<Item = &AccessRule> {
+    let access = spec.access.iter();
+    access.flat_map(|access| access.subscribe.iter().chain(&access.publish))
 }
 
 /// The Secrets that tokens rules name, each once.
 fn token_secrets(spec: &ChannelSpec) -> BTreeSet<&str> {
-    let access = spec.access.iter();
-    let rules = access.flat_map(|access| access.subscribe.iter().chain(&access.publish));
-    rules
+    access_rules(spec)
         .filter_map(|rule| Some(rule.tokens.as_ref()?.secret_ref.name.as_str()))
         .collect()
+}
+
+/// The value of a key, if it can verify what the algorithms sign.
+fn read_key(
+    channel: &ChannelName,
+    reference: &SecretKeyReference,
+    algorithms: &[JwtAlgorithm],
+    secrets: &Secrets,
+) -> Result<Secret<Vec<u8>>, String> {
+    let SecretKeyReference { name, key } = reference;
+    let until = "until then the jwt rule that names it admits nobody";
+    let Some(data) = secrets.get(channel.namespace(), name) else {
+        return Err(format!(
+            "Secret {name:?} does not exist in namespace {:?}; create it with the key {key:?}; {until}.",
+            channel.namespace(),
+        ));
+    };
+    let Some(value) = data.get(key) else {
+        return Err(format!(
+            "Secret {name:?} has no key {key:?}; add it; {until}."
+        ));
+    };
+    let value = trimmed(value.expose());
+    match KeySet::from_secret(value, algorithms) {
+        Ok(_) => Ok(Secret::new(value.to_vec())),
+        Err(problem) => Err(format!(
+            "key {key:?} of Secret {name:?} {problem}; {until}."
+        )),
+    }
 }
 
 fn read_redis(
@@ -211,14 +281,17 @@ pub fn to_hex(bytes: &[u8]) -> String {
 }
 
 fn from_hex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
+    bytes_of(text)?.try_into().ok()
+}
+
+fn bytes_of(hex: &str) -> Option<Vec<u8>> {
+    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
         return None;
     }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * at..2 * at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+    let pairs = (0..hex.len()).step_by(2);
+    pairs
+        .map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok())
+        .collect()
 }
 
 /// Writes a secret into the Snapshot, which is itself a Secret: the one place where it is allowed.
@@ -237,5 +310,33 @@ mod exposed {
         deserializer: D,
     ) -> Result<Option<Secret<String>>, D::Error> {
         Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
+    }
+}
+
+/// The same for a map of secrets, in hex.
+mod exposed_map {
+    use crate::secret::Secret;
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serializer};
+    use std::collections::BTreeMap;
+
+    pub fn serialize<S: Serializer>(
+        values: &BTreeMap<String, Secret<Vec<u8>>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        let hex = values.iter();
+        serializer.collect_map(hex.map(|(name, value)| (name, super::to_hex(value.expose()))))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<BTreeMap<String, Secret<Vec<u8>>>, D::Error> {
+        let texts = BTreeMap::<String, String>::deserialize(deserializer)?;
+        let values = texts.into_iter().map(|(name, hex)| {
+            let value =
+                super::bytes_of(&hex).ok_or_else(|| D::Error::custom("a key is not hex"))?;
+            Ok((name, Secret::new(value)))
+        });
+        values.collect()
     }
 }

@@ -52,12 +52,12 @@ fn check(resolution: &Resolution, said: &str) {
 }
 
 fn holders(resolution: &Resolution) -> Vec<(&str, [u8; 32])> {
-    match &resolution.policy.access.subscribe[0] {
-        Rule::Tokens(holders) => holders
+    match &resolution.policy.access.subscribe[0].kind {
+        RuleKind::Tokens(holders) => holders
             .iter()
             .map(|holder| (&*holder.name, holder.sha256))
             .collect(),
-        Rule::Anonymous => panic!("tokens come first"),
+        other => panic!("tokens come first, not {other:?}"),
     }
 }
 
@@ -86,7 +86,10 @@ fn a_missing_secret_admits_nobody_and_its_siblings_go_on() {
         "Secret \"readers\" does not exist in namespace \"shop\"; create it",
     );
     assert!(holders(&resolution).is_empty());
-    assert_eq!(resolution.policy.access.subscribe[1], Rule::Anonymous);
+    assert_eq!(
+        resolution.policy.access.subscribe[1].kind,
+        RuleKind::Anonymous
+    );
 }
 
 #[test]
@@ -160,4 +163,102 @@ fn the_digest_follows_spec_and_secrets_and_nothing_else() {
     assert_ne!(digest(READERS, b"a"), digest(READERS, b"b"));
     assert_ne!(digest(READERS, b"a"), digest("{}", b"a"));
     assert_eq!(digest("{}", b"a"), digest(r#"{"wildcard": false}"#, b"b"));
+}
+
+const SIGNED: &str = r#"{"access": {"subscribe": [
+    {"jwt": {"algorithms": ["HS256"], "key": {"secretRef": {"name": "jwt", "key": "key"}}}}]}}"#;
+
+#[test]
+fn a_key_that_is_missing_or_wrong_admits_nobody_and_says_what_to_do() {
+    let check = |data: &[(&str, &[u8])], said: &str| {
+        let resolution = resolve(SIGNED, &secrets(&[("jwt", data)]), None).unwrap();
+        check(&resolution, said);
+        let RuleKind::Jwt(jwt) = &resolution.policy.access.subscribe[0].kind else {
+            panic!("a jwt rule");
+        };
+        let JwtKeys::Fixed(keys) = &jwt.keys else {
+            panic!("a key from a Secret");
+        };
+        assert_eq!(keys.thumbprints().count(), usize::from(said.is_empty()));
+        let text = serde_json::to_string(&resolution.form).unwrap();
+        let again: Form = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            again.policy().unwrap().access.subscribe,
+            resolution.policy.access.subscribe
+        );
+    };
+    check(&[("key", b"0123456789abcdef0123456789abcdef\n")], "");
+    check(
+        &[("key", b"hunter2")],
+        "key \"key\" of Secret \"jwt\" is shorter than 32 bytes",
+    );
+    check(&[("kay", b"")], "Secret \"jwt\" has no key \"key\"; add it");
+    let none = resolve(SIGNED, &Secrets::default(), None).unwrap();
+    assert!(none.problems[0].contains("does not exist in namespace"));
+}
+
+#[test]
+fn a_rule_that_could_never_work_says_why() {
+    let check = |rule: &str, said: &str| {
+        let spec = format!("{{topics: ['o.{{user}}'], access: {{subscribe: [{rule}]}}}}");
+        let spec: ChannelSpec = serde_saphyr::from_str(&spec).unwrap();
+        let spec = serde_json::to_string(&spec).unwrap();
+        match resolve(&spec, &Secrets::default(), None) {
+            Ok(_) => assert_eq!(said, "", "{rule}"),
+            Err(rejection) => {
+                assert_eq!(rejection.reason, Reason::InvalidSpec);
+                assert!(
+                    !said.is_empty() && rejection.message.contains(said),
+                    "{rejection}"
+                );
+            }
+        }
+    };
+    let jwt = |more: &str, said: &str| check(&format!("{{jwt: {{{more}}}}}"), said);
+    let jwks = "jwks: {url: 'https://a/keys'}";
+    let key = "key: {secretRef: {name: s, key: k}}";
+    jwt(&format!("{jwks}, algorithms: [RS256, ES256]"), "");
+    jwt(&format!("{key}, algorithms: [HS256]"), "");
+    jwt(
+        &format!("{jwks}, algorithms: []"),
+        "[0].jwt.algorithms is empty",
+    );
+    jwt(
+        &format!("{jwks}, algorithms: [HS256]"),
+        "must not be published",
+    );
+    jwt(
+        &format!("{key}, algorithms: [HS256, RS256]"),
+        "use a rule for each",
+    );
+    jwt(
+        &format!("{jwks}, {key}, algorithms: [RS256]"),
+        "set exactly one of jwks, key",
+    );
+    jwt("algorithms: [RS256]", "set exactly one of jwks, key");
+    jwt(
+        "jwks: {url: 'ftp://a'}, algorithms: [RS256]",
+        "[0].jwt.jwks.url cannot be read",
+    );
+    jwt(
+        "jwks: {url: 'https://u:p@a'}, algorithms: [RS256]",
+        "no place for secrets",
+    );
+    jwt(
+        &format!("{jwks}, issuer: '', algorithms: [RS256]"),
+        "issuer has 1 to 512",
+    );
+    jwt(
+        &format!("{jwks}, audiences: [''], algorithms: [RS256]"),
+        "audiences takes",
+    );
+    check("{anonymous: {}, when: \"topic.user == 'a'\"}", "");
+    check(
+        "{anonymous: {}, when: \"topic.usr == 'a'\"}",
+        "no pattern of spec.topics has {usr}",
+    );
+    check(
+        "{anonymous: {}, when: 'claims.'}",
+        "[0].when cannot be read as CEL at",
+    );
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::compile::compile;
 use crate::fleet::Fleet;
 use crate::manifest::{self, Object};
-use crate::policy::Rule;
+use crate::policy::RuleKind;
 use crate::report::BrokerKind;
 use crate::secrets::Secrets;
 use crate::targets::Targets;
@@ -67,7 +67,7 @@ fn what_is_decoded_is_what_was_encoded() {
     assert_eq!((&*policy.uid, policy.generation), ("u-1", 7));
     let redis = policy.redis.as_ref().unwrap();
     assert_eq!(redis.password.as_ref().unwrap().expose(), "hunter2");
-    let Rule::Tokens(holders) = &policy.access.subscribe[0] else {
+    let RuleKind::Tokens(holders) = &policy.access.subscribe[0].kind else {
         panic!("tokens");
     };
     let expected: [u8; 32] = Sha256::digest(b"tok-1").into();

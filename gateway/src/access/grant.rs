@@ -1,13 +1,15 @@
 //! The proof that somebody may.
 //!
-//! Owns: what a decision keeps to be made again for a new Snapshot. Small, since every open stream holds
-//! one. Pure. Made by: `access::decide` alone.
+//! Owns: what a decision keeps to be made again for a new Snapshot or new keys. Small, since every open
+//! stream holds one; never the token. Pure. Made by: `access::decide` alone.
 
-use super::{Action, Ask, Decision, Request, Subject, decide};
-use crate::clock::Now;
+use super::admit::{Admitted, Shown};
+use super::jwt::{LEEWAY, Verified};
+use super::request::{Facts, Request, TokenHash};
+use super::{Action, Ask, Findings, Known, Refusal, Subject, judge};
 use crate::close::CloseReason;
 use crate::few::Few;
-use crds::policy::Policy;
+use crds::policy::{JwtKeys, Policy, Reads, RuleKind};
 use crds::snapshot::Snapshot;
 use std::sync::Arc;
 
@@ -15,8 +17,11 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Grant {
     action: Action,
-    request: Request,
     items: Few<Item>,
+    /// None for a stream of an anonymous visitor whose request matters no more.
+    kept: Option<Arc<Kept>>,
+    /// In milliseconds since 1970.
+    expires: Option<u64>,
 }
 
 /// One thing that was granted.
@@ -27,6 +32,17 @@ pub(super) struct Item {
     pub subject: Subject,
     /// As this Channel verified it; none for anonymous.
     pub identity: Option<Arc<str>>,
+}
+
+/// What is kept of a request.
+#[derive(Debug)]
+pub struct Kept {
+    pub token: Option<TokenHash>,
+    /// With the claims that conditions read.
+    pub verified: Option<Arc<Verified>>,
+    pub facts: Option<Box<Facts>>,
+    /// What of claims and facts is there.
+    reads: Arc<Reads>,
 }
 
 /// What a new Snapshot makes of a Grant.
@@ -40,12 +56,62 @@ pub enum Again {
     Ended(CloseReason),
 }
 
+impl Kept {
+    /// What is kept of `request` for those conditions; none when it is nothing.
+    fn of(
+        request: &Request,
+        verified: Option<Arc<Verified>>,
+        reads: Arc<Reads>,
+    ) -> Option<Arc<Self>> {
+        let facts = request.facts.as_ref().filter(|_| reads.request);
+        if request.token.is_none() && facts.is_none() {
+            return None;
+        }
+        Some(Arc::new(Self {
+            token: request.token.as_ref().map(|token| token.hash),
+            verified: verified.map(|token| {
+                Arc::new(Verified {
+                    claims: token.claims.keeping(&reads.claims),
+                    ..*token
+                })
+            }),
+            facts: facts.map(|facts| Box::new(facts.keeping(&reads.headers))),
+            reads,
+        }))
+    }
+
+    /// Whether everything that a condition reads is there.
+    pub(super) fn covers(&self, reads: &Reads) -> bool {
+        let mut all = Reads::clone(&self.reads);
+        all.claims.extend(&reads.claims);
+        all.headers.extend(&reads.headers);
+        all.request |= reads.request;
+        all == *self.reads
+    }
+}
+
+/// What the conditions of all these Channels read.
+fn reads(items: &[Item]) -> Arc<Reads> {
+    if let [one] = items {
+        return one.policy.access.reads.clone();
+    }
+    let mut all = Reads::default();
+    for item in items {
+        all.extend(&item.policy.access.reads);
+    }
+    Arc::new(all)
+}
+
 impl Grant {
-    pub(super) fn new(action: Action, request: Request, items: Few<Item>) -> Self {
+    /// For what was just decided: each thing with how it was admitted.
+    pub(super) fn new(action: Action, request: &Request, admitted: Vec<(Ask, Admitted)>) -> Self {
+        let (items, verified, expires) = put_together(admitted);
+        let kept = Kept::of(request, verified, reads(items.all()));
         Self {
             action,
-            request,
             items,
+            kept,
+            expires,
         }
     }
 
@@ -69,16 +135,18 @@ impl Grant {
             .map(|at| (&items[at].policy, items[at].identity.as_ref()))
     }
 
-    /// When its evidence runs out, in milliseconds since 1970. Tokens of a Secret never do by themselves.
+    /// When its evidence runs out, in milliseconds since 1970; the earliest of its Channels. Tokens of a
+    /// Secret never do by themselves.
     #[must_use]
     pub fn expires(&self) -> Option<u64> {
-        None
+        self.expires
     }
 
-    /// Decides again with the Channels of `snapshot`, by the same rules on the same request. Revoked goes
-    /// before rotated: who is not admitted must not even be told of a better time.
+    /// Decides again with the Channels of `snapshot` and the keys that are known now, by the same rules on
+    /// what was kept of the request. Revoked goes before rotated: who is not admitted must not even be told
+    /// of a better time.
     #[must_use]
-    pub fn again(&self, snapshot: &Snapshot, _now: Now) -> Again {
+    pub fn again(&self, snapshot: &Snapshot, known: &Known<'_>) -> Again {
         let items = self.items.all();
         let mut asks = Vec::with_capacity(items.len());
         let (mut changed, mut moved) = (false, false);
@@ -93,15 +161,70 @@ impl Grant {
                 subject: item.subject.clone(),
             });
         }
-        if !changed {
+        if !changed && !self.lost_its_key(known) {
             return Again::Unchanged;
         }
-        match decide(self.action, asks, &self.request) {
-            Decision::Denied(_) => Again::Ended(CloseReason::Revoked),
-            Decision::Granted(_) if moved => Again::Ended(CloseReason::Rotated),
-            Decision::Granted(grant) => Again::Renewed(grant),
+        let shown = Shown::Stream(self.kept.as_deref());
+        match judge(self.action, &asks, &shown, known, &Findings::default()) {
+            Err((_, Refusal::Denied(_))) => Again::Ended(CloseReason::Revoked),
+            // What cannot be said from what was kept is decided anew when the client comes back.
+            Err((_, Refusal::Needs(_) | Refusal::Unreachable)) => {
+                Again::Ended(CloseReason::Rotated)
+            }
+            Ok(_) if moved => Again::Ended(CloseReason::Rotated),
+            Ok(admitted) => {
+                let (items, _, expires) = put_together(admitted);
+                Again::Renewed(Self {
+                    action: self.action,
+                    items,
+                    kept: self.kept.clone(),
+                    expires,
+                })
+            }
         }
     }
+
+    /// Whether an issuer has withdrawn the key of the token.
+    fn lost_its_key(&self, known: &Known<'_>) -> bool {
+        let Some(token) = self.kept.as_ref().and_then(|kept| kept.verified.as_ref()) else {
+            return false;
+        };
+        let rules = self
+            .items
+            .all()
+            .iter()
+            .flat_map(|item| self.action.rules(&item.policy));
+        let mut sets = rules.filter_map(|rule| match &rule.kind {
+            RuleKind::Jwt(jwt) => Some(&jwt.keys),
+            _ => None,
+        });
+        !sets.any(|keys| match keys {
+            JwtKeys::Fixed(keys) => keys.has(token.key),
+            JwtKeys::Url(url) => known
+                .keyring
+                .find(url)
+                .is_none_or(|keys| keys.has(token.key)),
+        })
+    }
+}
+
+/// The items, the token that is kept, and when the first evidence runs out.
+fn put_together(admitted: Vec<(Ask, Admitted)>) -> (Few<Item>, Option<Arc<Verified>>, Option<u64>) {
+    let (mut token, mut expires) = (None, None);
+    let mut items = Vec::with_capacity(admitted.len());
+    for (ask, admitted) in admitted {
+        let ends = admitted.verified.as_ref().filter(|_| admitted.by_jwt);
+        let ends = ends.and_then(|token| token.claims.expires);
+        let ends = ends.map(|seconds| seconds.saturating_add(LEEWAY).saturating_mul(1000));
+        expires = expires.into_iter().chain(ends).min();
+        token = token.or(admitted.verified);
+        items.push(Item {
+            policy: ask.policy,
+            subject: ask.subject,
+            identity: admitted.identity,
+        });
+    }
+    (items.into(), token, expires)
 }
 
 impl Item {

@@ -3,7 +3,7 @@
 //! Owns: the addresses really bound, the ready file, the line to try on a terminal. Used by: `app`.
 
 use crds::pattern::TopicPattern;
-use crds::policy::{Policy, Rule};
+use crds::policy::{Policy, Rule, RuleKind};
 use crds::snapshot::Snapshot;
 use serde::Serialize;
 use std::fs;
@@ -48,7 +48,9 @@ pub fn show_command(public: SocketAddr, default_namespace: &str, snapshot: &Snap
 /// Listens to the first topic that everybody may listen to.
 fn command(public: SocketAddr, default_namespace: &str, snapshot: &Snapshot) -> Option<String> {
     let open = |policy: &&Arc<Policy>| {
-        policy.access.subscribe.contains(&Rule::Anonymous) && literal(policy).is_some()
+        let mut rules = policy.access.subscribe.iter();
+        let anybody = |rule: &Rule| rule.kind == RuleKind::Anonymous && rule.when.is_none();
+        rules.any(anybody) && literal(policy).is_some()
     };
     let policy = snapshot.policies().iter().find(open)?;
     let topic = literal(policy)?;

@@ -3,7 +3,7 @@
 //! Owns: the form of both answers. Never: reads history itself. Used by: `http`.
 
 use super::request::{HistoryRequest, PresenceRequest};
-use super::{Asked, InPath, Refusal, Routes, Verdict};
+use super::{Asked, InPath, Refusal, Routes};
 use crate::access::{Action, Ask, Subject};
 use crate::broker::{Page, Target};
 use crate::close::CloseReason;
@@ -47,7 +47,7 @@ struct Listeners<'a> {
 pub async fn history(Shared(state): Shared<Routes>, in_path: InPath, request: Request) -> Response {
     answer(Asked::new(state, in_path, request).0, async |asked| {
         let HistoryRequest { topic, limit } = HistoryRequest::parse(&asked.query)?;
-        let target = admit(asked, &topic, Action::Subscribe)?;
+        let target = admit(asked, &topic, Action::Subscribe).await?;
         let page = asked
             .state
             .topics
@@ -110,7 +110,7 @@ pub async fn presence(
 ) -> Response {
     answer(Asked::new(state, in_path, request).0, async |asked| {
         let PresenceRequest { topic } = PresenceRequest::parse(&asked.query)?;
-        let target = admit(asked, &topic, Action::Publish)?;
+        let target = admit(asked, &topic, Action::Publish).await?;
         let presence = asked.state.topics.presence(&target).await;
         let listeners = Listeners {
             channel: topic.as_str(),
@@ -138,22 +138,18 @@ async fn answer(
     }
 }
 
-fn admit(asked: &mut Asked, topic: &Topic, action: Action) -> Result<Target, Refusal> {
+async fn admit(asked: &mut Asked, topic: &Topic, action: Action) -> Result<Target, Refusal> {
     let snapshot = asked.snapshot()?;
     let policy = snapshot
         .find(&asked.namespace, topic)
         .ok_or_else(|| Refusal::UnknownTopic(topic.to_string()))?;
     let verdict = asked.judge_origin([policy])?;
-    let evidence = if action.reads_tokens(policy) {
-        asked.evidence()?
-    } else {
-        Default::default()
-    };
-    let asks = vec![Ask {
+    let asks = [Ask {
         policy: policy.clone(),
         subject: Subject::Topic(topic.clone()),
     }];
-    asked.decide(action, asks, &evidence.request(verdict != Verdict::Any))?;
+    let presented = asked.presented(action, &asks, verdict)?;
+    asked.decide(action, &asks, &presented).await?;
     Ok(asked.state.topics.target(policy, topic))
 }
 

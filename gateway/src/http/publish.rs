@@ -79,7 +79,7 @@ async fn publish(asked: &mut Asked, body: Body) -> Result<(Vec<u8>, bool), Refus
     // A raw body belongs to topics that are known before it is read: who may not publish there sends nothing.
     let (grant, request) = match form {
         Form::Raw(raw) => {
-            let grant = admit::all(asked, raw.topics.iter())?;
+            let grant = admit::all(asked, raw.topics.iter()).await?;
             let limits = grant.channels();
             let limit = limits.map(|(policy, _)| policy.limits.message_bytes).min();
             let body = body::read(body, limit.unwrap_or(0)).await?;
@@ -89,7 +89,7 @@ async fn publish(asked: &mut Asked, body: Body) -> Result<(Vec<u8>, bool), Refus
             let body = body::list(asked, body).await?;
             let request = PublishRequest::from_json(&body)?;
             let topics = request.items.iter().map(|item| &item.topic);
-            (admit::all(asked, topics)?, request)
+            (admit::all(asked, topics).await?, request)
         }
     };
     let batch = request.batch;

@@ -6,7 +6,7 @@
 use super::channels::{self, Wanted};
 use super::request::{Begin, SubscribeRequest};
 use super::{Asked, InPath, Refusal, Routes, Verdict, start};
-use crate::access::{Action, Grant, Subject};
+use crate::access::{Action, Ask, Grant, Subject};
 use crate::broker::{Target, Unavailable};
 use crate::clock;
 use crate::close::CloseReason;
@@ -51,7 +51,7 @@ async fn open(asked: &mut Asked) -> Result<(Handover, Opening), Refusal> {
     let snapshot = asked.snapshot()?;
     let wanted = channels::find(&request.names, &asked.namespace, &snapshot)?;
     let verdict = asked.judge_origin(wanted.iter().map(|wanted| &wanted.policy))?;
-    let grant = admit(asked, &wanted, verdict)?;
+    let grant = admit(asked, &wanted, verdict).await?;
     let retry = wanted
         .iter()
         .map(|wanted| wanted.policy.stream.retry)
@@ -68,17 +68,10 @@ async fn open(asked: &mut Asked) -> Result<(Handover, Opening), Refusal> {
     Ok((handover, opening))
 }
 
-fn admit(asked: &Asked, wanted: &[Wanted], verdict: Verdict) -> Result<Grant, Refusal> {
-    let reads_tokens = wanted
-        .iter()
-        .any(|wanted| Action::Subscribe.reads_tokens(&wanted.policy));
-    let evidence = if reads_tokens {
-        asked.evidence()?.request(verdict != Verdict::Any)
-    } else {
-        super::Evidenced { token: None }
-    };
-    let asks = wanted.iter().map(Wanted::ask).collect();
-    asked.decide(Action::Subscribe, asks, &evidence)
+async fn admit(asked: &Asked, wanted: &[Wanted], verdict: Verdict) -> Result<Grant, Refusal> {
+    let asks: Vec<Ask> = wanted.iter().map(Wanted::ask).collect();
+    let presented = asked.presented(Action::Subscribe, &asks, verdict)?;
+    asked.decide(Action::Subscribe, &asks, &presented).await
 }
 
 /// Takes a place in each Channel, for the verified identity or else the address.

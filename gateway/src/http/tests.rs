@@ -57,6 +57,9 @@ fn world(channels: Option<Arc<Snapshot>>) -> World {
         named: Box::new(|_, _| unreachable!("no Channel names a server")),
     };
     let control = Control::new(Handle::current());
+    let targets = Arc::new(crds::targets::Targets::standalone());
+    let outbound = crate::outbound::Outbound::new(targets).unwrap();
+    let evidence = Source::new(control.clone(), outbound, metrics.clone(), || {});
     let topics = Topics::new(
         control,
         vec![Arc::<Mailbox>::default()],
@@ -71,6 +74,7 @@ fn world(channels: Option<Arc<Snapshot>>) -> World {
     let router = router(State {
         snapshots: watch,
         phase: phases,
+        evidence: Arc::new(evidence),
         door: Worker::new(0, topics.clone()).door(),
         topics,
         limits: limits.clone(),

@@ -214,6 +214,8 @@ impl Streams {
         let Some(mut redeciding) = self.redeciding.take() else {
             return false;
         };
+        let evidence = self.evidence.clone();
+        let known = evidence.known(now);
         let end = (redeciding.next + REDECIDED).min(self.slab.places());
         for place in redeciding.next..end {
             let Some(key) = self.slab.key_at(place) else {
@@ -222,7 +224,7 @@ impl Streams {
             let Some(place) = self.slab.get_mut(key) else {
                 continue;
             };
-            match place.stream.grant.again(&redeciding.snapshot, now) {
+            match place.stream.grant.again(&redeciding.snapshot, &known) {
                 Again::Unchanged => {}
                 Again::Renewed(grant) => place.stream.renew(grant, now),
                 Again::Ended(reason) => self.end(key, reason, table, now),

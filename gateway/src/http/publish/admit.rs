@@ -1,13 +1,14 @@
 //! Whether somebody may publish, with the page that posts.
 //!
-//! Owns: what a cookie is worth here: a page of another site may make the browser send it. Used by: `publish`.
+//! Owns: what is known before a list is read. Used by: `publish`.
 
-use super::super::{Asked, Refusal, Site, Verdict};
-use crate::access::{Action, Ask, Decision, Denial, Grant, Subject, decide};
+use super::super::{Asked, Refusal};
+use crate::access::{Action, Ask, Denial, Grant, Request, Subject, first_look};
+use crate::clock;
 use crds::name::Topic;
 
 /// Decides about all `topics` together, and about the page that posts.
-pub fn all<'a>(
+pub async fn all<'a>(
     asked: &mut Asked,
     topics: impl Iterator<Item = &'a Topic>,
 ) -> Result<Grant, Refusal> {
@@ -27,22 +28,8 @@ pub fn all<'a>(
         }
     }
     let verdict = asked.judge_origin(asks.iter().map(|ask| &ask.policy))?;
-    let reads_tokens = asks
-        .iter()
-        .any(|ask| Action::Publish.reads_tokens(&ask.policy));
-    let evidence = if reads_tokens {
-        asked.evidence()?
-    } else {
-        Default::default()
-    };
-    if evidence.from_cookie && asked.site == Site::Absent {
-        return Err(Refusal::CookieWithoutOrigin);
-    }
-    asked.decide(
-        Action::Publish,
-        asks,
-        &evidence.request(verdict != Verdict::Any),
-    )
+    let presented = asked.presented(Action::Publish, &asks, verdict)?;
+    asked.decide(Action::Publish, &asks, &presented).await
 }
 
 /// Whether there is any Channel in the namespace to which somebody may publish.
@@ -52,21 +39,22 @@ pub enum Standing {
     Nowhere(Option<Denial>),
 }
 
-/// Looks at all Channels: before a list is read it is not known for which topics it is.
+/// Looks at all Channels: before a list is read it is not known for which topics it is, so conditions are
+/// left out, and nobody is asked for anything.
 pub fn standing(asked: &mut Asked) -> Result<Standing, Refusal> {
     let snapshot = asked.snapshot()?;
-    let evidence = asked.evidence().unwrap_or_default().request(true);
+    let presented = Request {
+        token: asked.evidence().unwrap_or_default().token(true),
+        facts: None,
+    };
+    let known = asked.state.evidence.known(clock::now());
     let policies = snapshot.policies().iter();
     let here = policies.filter(|policy| **policy.channel.namespace() == *asked.namespace);
     let mut refused = None;
     for policy in here {
-        let ask = Ask {
-            policy: policy.clone(),
-            subject: Subject::Feed,
-        };
-        match decide(Action::Publish, vec![ask], &evidence) {
-            Decision::Granted(_) => return Ok(Standing::Somewhere),
-            Decision::Denied(denial) => refused = Some(denial),
+        match first_look(Action::Publish, policy, &presented, &known) {
+            Ok(()) => return Ok(Standing::Somewhere),
+            Err(denial) => refused = Some(denial),
         }
     }
     Ok(Standing::Nowhere(refused))

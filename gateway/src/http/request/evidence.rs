@@ -1,16 +1,16 @@
 //! The token that a request brings.
 //!
-//! Owns: the three places where it may stand. Never: keeps it, only its hash. Pure. Used by: the routes.
+//! Owns: the three places where it may stand. Never: prints it. Pure. Used by: the routes.
 
 use super::super::query::Query;
 use super::Bad;
-use crate::access::{Request, TokenHash};
+use crate::access::Token;
 use http::{HeaderMap, header};
 
 /// What a request brings to be admitted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
-    token: Option<TokenHash>,
+    token: Option<Token>,
     /// It stood in the cookie and nowhere else: a page of another site may have made the browser send it.
     pub from_cookie: bool,
 }
@@ -26,40 +26,36 @@ impl Evidence {
         let token = one(explicit)?;
         let cookies = headers.get_all(header::COOKIE).iter();
         let cookie = one(cookies.flat_map(|line| named(line.as_bytes(), cookie)))?;
-        Ok(match (token, cookie) {
-            (Some(token), Some(cookie)) if token != cookie => return Err(Bad::TwoTokens),
-            (Some(token), _) => Self {
-                token: Some(token),
-                from_cookie: false,
-            },
-            (None, cookie) => Self {
-                token: cookie,
-                from_cookie: cookie.is_some(),
-            },
+        if token.is_some() && cookie.is_some() && token != cookie {
+            return Err(Bad::TwoTokens);
+        }
+        Ok(Self {
+            from_cookie: token.is_none() && cookie.is_some(),
+            token: token.or(cookie),
         })
     }
 
-    /// What access is decided by. Cookies are left out where the answer may be read by any origin.
+    /// The token that counts. Cookies are left out where the answer may be read by any origin.
     #[must_use]
-    pub fn request(&self, cookies_count: bool) -> Request {
+    pub fn token(self, cookies_count: bool) -> Option<Token> {
         let counts = cookies_count || !self.from_cookie;
-        Request {
-            token: self.token.filter(|_| counts),
-        }
+        self.token.filter(|_| counts)
     }
 }
 
-fn one<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Result<Option<TokenHash>, Bad> {
-    let mut found = None;
+fn one<'a>(tokens: impl Iterator<Item = &'a [u8]>) -> Result<Option<Token>, Bad> {
+    let mut found: Option<&'a [u8]> = None;
     for token in tokens.filter(|token| !token.is_empty()) {
-        let text = std::str::from_utf8(token).or(Err(Bad::NotText("access_token")))?;
-        let token = TokenHash::of(text);
         if found.is_some_and(|found| found != token) {
             return Err(Bad::TwoTokens);
         }
         found = Some(token);
     }
-    Ok(found)
+    let Some(token) = found else {
+        return Ok(None);
+    };
+    let text = std::str::from_utf8(token).or(Err(Bad::NotText("access_token")))?;
+    Ok(Some(Token::new(text)))
 }
 
 fn bearer(value: &[u8]) -> Option<&[u8]> {
@@ -97,7 +93,7 @@ mod tests {
         }
         let parsed = Evidence::parse(&Query::parse(query), &headers, "siar_token");
         let expected = expected.map(|(token, from_cookie)| Evidence {
-            token: token.map(TokenHash::of),
+            token: token.map(Token::new),
             from_cookie,
         });
         assert_eq!(parsed, expected);
@@ -153,10 +149,10 @@ mod tests {
     #[test]
     fn a_cookie_does_not_count_where_any_origin_may_read() {
         let evidence = Evidence {
-            token: Some(TokenHash::of("a")),
+            token: Some(Token::new("a")),
             from_cookie: true,
         };
-        assert_eq!(evidence.request(false), Request::default());
-        assert_eq!(evidence.request(true).token, Some(TokenHash::of("a")));
+        assert_eq!(evidence.clone().token(false), None);
+        assert_eq!(evidence.token(true), Some(Token::new("a")));
     }
 }

@@ -1,7 +1,8 @@
 //! When something is due for a stream, and in which order reasons are told.
 
 use super::*;
-use crate::access::{Action, Ask, Decision, Request, Subject, decide};
+use crate::access::keyring::Keyring;
+use crate::access::{Action, Ask, Decision, Findings, Known, Memo, Request, Subject, decide};
 use crate::clock;
 use crate::fixtures;
 use crate::limits::Limits;
@@ -14,11 +15,19 @@ use crds::name::Topic;
 pub fn stream(rings: &[Ring], framing: Framing, now: Now) -> Stream {
     let policy = fixtures::policy(fixtures::open());
     let subject = Subject::Topic(Topic::new("orders").unwrap());
-    let asks = vec![Ask {
+    let asks = [Ask {
         policy: policy.clone(),
         subject,
     }];
-    let Decision::Granted(grant) = decide(Action::Subscribe, asks, &Request { token: None }) else {
+    let known = Known {
+        keyring: &Keyring::default(),
+        memo: &Memo::default(),
+        now,
+        failed: &|_, _| {},
+    };
+    let (request, findings) = (Request::default(), Findings::default());
+    let decided = decide(Action::Subscribe, &asks, &request, &known, &findings);
+    let Decision::Granted(grant) = decided else {
         panic!("an open Channel admits")
     };
     let metrics = Metrics::new(&prometheus::Registry::new(), "default").unwrap();

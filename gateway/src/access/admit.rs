@@ -1,0 +1,252 @@
+//! Whether the rules of one Channel admit somebody.
+//!
+//! Owns: the order of rules, and that a token is never silently taken for none. Asked for a request that
+//! came and for a stream that is open alike; what cannot be said is `Needs`. Pure. Used by: `access`.
+
+use super::claims::Claims;
+use super::condition::{About, holds};
+use super::grant::Kept;
+use super::jwt::{Unverified, Verified, is_for, verify};
+use super::request::{Facts, Token, TokenHash};
+use super::{Findings, Known, Need};
+use crate::metrics::Denied;
+use crds::name::Topic;
+use crds::policy::{Condition, Jwt, JwtKeys, Policy, Rule, RuleKind, TokenHolder};
+use std::sync::Arc;
+
+/// Who shows what.
+pub enum Shown<'a> {
+    /// A request with its token and all it says.
+    Request {
+        token: Option<&'a Token>,
+        facts: Option<&'a Facts>,
+    },
+    /// An open stream with what was kept of its request.
+    Stream(Option<&'a Kept>),
+}
+
+/// What is asked for, by whom.
+pub struct Case<'a> {
+    pub policy: &'a Policy,
+    /// None for the feed.
+    pub topic: Option<&'a Topic>,
+    pub shown: &'a Shown<'a>,
+    pub known: &'a Known<'a>,
+    pub findings: &'a Findings,
+}
+
+/// How somebody was admitted.
+#[derive(Debug, Default)]
+pub struct Admitted {
+    pub identity: Option<Arc<str>>,
+    /// The token, if it is a JSON Web Token.
+    pub verified: Option<Arc<Verified>>,
+    /// Whether the admission ends with that token.
+    pub by_jwt: bool,
+}
+
+/// Why somebody is not admitted.
+#[derive(Debug)]
+pub enum Refused {
+    Denied(Denied),
+    Needs(Need),
+    /// The keys of an issuer cannot be had now.
+    Unreachable,
+}
+
+/// What a rule makes of a token.
+enum Found {
+    Yes(Admitted),
+    No,
+    Needs(Need),
+    Unreachable,
+}
+
+impl Case<'_> {
+    /// The first rule that admits. A token that some rule reads and none can verify is refused even where
+    /// `anonymous` would have admitted.
+    pub fn admit(&self, rules: &[Rule]) -> Result<Admitted, Refused> {
+        let reads_tokens = rules.iter().any(Rule::reads_tokens);
+        let (mut verified, mut unreachable) = (false, false);
+        for (at, rule) in rules.iter().enumerate() {
+            let mut found = match self.verify(rule) {
+                Found::Yes(found) => found,
+                Found::No => continue,
+                Found::Needs(need) => return Err(Refused::Needs(need)),
+                Found::Unreachable => {
+                    unreachable = true;
+                    continue;
+                }
+            };
+            verified |= rule.reads_tokens();
+            match rule
+                .when
+                .as_ref()
+                .map(|condition| self.meets(condition, &found))
+            {
+                None | Some(Ok(true)) => {}
+                Some(Ok(false)) => continue,
+                Some(Err(need)) => return Err(Refused::Needs(need)),
+            }
+            if reads_tokens && !verified && self.shown.has_token() {
+                found.verified = self.must_verify(&rules[at..])?;
+            }
+            return Ok(found);
+        }
+        Err(if unreachable {
+            Refused::Unreachable
+        } else if !self.shown.has_token() && reads_tokens {
+            Refused::Denied(Denied::NoToken)
+        } else if self.shown.has_token() && reads_tokens && !verified {
+            Refused::Denied(Denied::BadToken)
+        } else {
+            Refused::Denied(Denied::NotAdmitted)
+        })
+    }
+
+    /// Whether some rule would admit if its condition held.
+    pub fn might_admit(&self, rules: &[Rule]) -> bool {
+        rules
+            .iter()
+            .any(|rule| !matches!(self.verify(rule), Found::No))
+    }
+
+    /// Everybody is admitted; still, one of the `rules` must take the token that is shown.
+    fn must_verify(&self, rules: &[Rule]) -> Result<Option<Arc<Verified>>, Refused> {
+        let mut unreachable = false;
+        for rule in rules.iter().filter(|rule| rule.reads_tokens()) {
+            match self.verify(rule) {
+                Found::Yes(found) => return Ok(found.verified),
+                Found::No => {}
+                Found::Needs(need) => return Err(Refused::Needs(need)),
+                Found::Unreachable => unreachable = true,
+            }
+        }
+        Err(if unreachable {
+            Refused::Unreachable
+        } else {
+            Refused::Denied(Denied::BadToken)
+        })
+    }
+
+    fn verify(&self, rule: &Rule) -> Found {
+        match &rule.kind {
+            RuleKind::Anonymous => Found::Yes(Admitted::default()),
+            RuleKind::Tokens(holders) => {
+                match self.shown.hash().and_then(|token| holder(holders, token)) {
+                    Some(name) => Found::Yes(Admitted {
+                        identity: Some(name),
+                        ..Admitted::default()
+                    }),
+                    None => Found::No,
+                }
+            }
+            RuleKind::Jwt(jwt) => self.verify_jwt(jwt),
+            // `crds::policy` lets no such rule through yet.
+            RuleKind::ServiceAccounts(_) | RuleKind::Webhook(_) => Found::No,
+        }
+    }
+
+    fn verify_jwt(&self, rule: &Jwt) -> Found {
+        if !self.shown.has_token() {
+            return Found::No;
+        }
+        let (keys, url) = match &rule.keys {
+            JwtKeys::Fixed(keys) => (Some(Arc::new(keys.clone())), None),
+            JwtKeys::Url(url) => (self.known.keyring.find(url), Some(url)),
+        };
+        let outcome = match (keys, self.shown) {
+            (None, _) => Err(Unverified::NoSuchKey),
+            (
+                Some(keys),
+                Shown::Request {
+                    token: Some(token), ..
+                },
+            ) => {
+                let (memo, unix) = (self.known.memo, self.known.now.unix);
+                verify(token.text.expose(), token.hash, rule, &keys, memo, unix)
+            }
+            (Some(_), Shown::Request { token: None, .. } | Shown::Stream(None)) => {
+                Err(Unverified::Foreign)
+            }
+            (Some(keys), Shown::Stream(Some(kept))) => match &kept.verified {
+                Some(token) if keys.has(token.key) && is_for(token, rule, self.known.now.unix) => {
+                    Ok(token.clone())
+                }
+                Some(_) => Err(Unverified::Foreign),
+                // It was admitted on other evidence, and the token itself is gone.
+                None => return Found::Needs(Need::Anew),
+            },
+        };
+        match (outcome, url) {
+            (Ok(verified), _) => Found::Yes(Admitted {
+                identity: verified.claims.subject.clone(),
+                verified: Some(verified),
+                by_jwt: true,
+            }),
+            (Err(Unverified::NoSuchKey), Some(url)) if self.findings.unreachable.contains(url) => {
+                Found::Unreachable
+            }
+            (Err(Unverified::NoSuchKey), Some(url)) if !self.findings.fetched.contains(url) => {
+                Found::Needs(Need::Keys(url.clone()))
+            }
+            (Err(_), _) => Found::No,
+        }
+    }
+
+    /// Whether the condition holds; the error: it reads what was not kept.
+    fn meets(&self, condition: &Condition, found: &Admitted) -> Result<bool, Need> {
+        let reads = condition.reads();
+        // All topics of a Channel at once: nothing that depends on one of them can be said.
+        if self.topic.is_none() && !reads.topic.is_empty() {
+            return Ok(false);
+        }
+        if let Shown::Stream(kept) = self.shown
+            && !kept.is_some_and(|kept| kept.covers(reads))
+            && (reads.request || (!reads.claims.is_empty() && found.verified.is_some()))
+        {
+            return Err(Need::Anew);
+        }
+        let claims = found.verified.as_ref().map(|verified| &verified.claims);
+        let held = holds(condition, &self.about(found, claims));
+        Ok(held.unwrap_or_else(|problem| {
+            (self.known.failed)(self.policy, problem);
+            false
+        }))
+    }
+
+    fn about<'b>(&'b self, found: &'b Admitted, claims: Option<&'b Claims>) -> About<'b> {
+        About {
+            policy: self.policy,
+            topic: self.topic,
+            claims,
+            identity: found.identity.as_deref(),
+            facts: match self.shown {
+                Shown::Request { facts, .. } => *facts,
+                Shown::Stream(kept) => kept.and_then(|kept| kept.facts.as_deref()),
+            },
+        }
+    }
+}
+
+impl Shown<'_> {
+    fn hash(&self) -> Option<&TokenHash> {
+        match self {
+            Self::Request { token, .. } => token.map(|token| &token.hash),
+            Self::Stream(kept) => kept.and_then(|kept| kept.token.as_ref()),
+        }
+    }
+
+    fn has_token(&self) -> bool {
+        self.hash().is_some()
+    }
+}
+
+/// Whose token it is. All are compared, so the time tells nothing about which one it was.
+fn holder(holders: &[TokenHolder], token: &TokenHash) -> Option<Arc<str>> {
+    let found = holders.iter().fold(None, |found, holder| {
+        let same = token.is(&holder.sha256);
+        found.or(same.then_some(holder))
+    });
+    found.map(|holder| holder.name.clone())
+}

@@ -1,0 +1,167 @@
+//! JSON Web Tokens: whose signature is right, and for whom they are.
+//!
+//! Owns: every check of a token. The algorithm comes from the rule, never from the token alone. Never: keeps
+//! a token, only what it claims. Pure but for the memo of signatures that were checked. Used by: `admit`.
+
+use super::TokenHash;
+use super::claims::Claims;
+use crds::channel::JwtAlgorithm;
+use crds::keys::{Key, KeySet, Thumbprint};
+use crds::policy::Jwt;
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use parking_lot::Mutex;
+use serde_json::value::RawValue;
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+/// The most bytes of a token; heads have 16 KiB.
+const TOKEN_BYTES: usize = 8 * 1024;
+/// Keys of one set that are tried for one token: those without `kid` all fit.
+const MOST_TRIED: usize = 4;
+/// Tokens remembered, some 2 KiB each; a publisher shows the same one again and again.
+const MOST_REMEMBERED: usize = 1024;
+/// How far clocks may be apart, in seconds.
+pub const LEEWAY: u64 = 5;
+
+/// A token whose signature is right, without the token.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verified {
+    pub key: Thumbprint,
+    pub algorithm: Algorithm,
+    pub claims: Claims,
+}
+
+/// Why a rule does not take a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unverified {
+    /// No token of the rule's kind, or signed by somebody else.
+    Foreign,
+    /// The set has no key of that name; a newer set may.
+    NoSuchKey,
+    /// Rightly signed, and expired, not valid yet, or for others.
+    NotForHere,
+}
+
+/// Signatures that were checked.
+#[derive(Default)]
+pub struct Memo(Mutex<Remembered>);
+
+#[derive(Default)]
+struct Remembered {
+    tokens: HashMap<TokenHash, Arc<Verified>>,
+    oldest_first: VecDeque<TokenHash>,
+}
+
+impl Memo {
+    fn find(&self, token: &TokenHash) -> Option<Arc<Verified>> {
+        self.0.lock().tokens.get(token).cloned()
+    }
+
+    fn remember(&self, token: TokenHash, verified: Arc<Verified>) {
+        let mut remembered = self.0.lock();
+        if remembered.tokens.insert(token, verified).is_some() {
+            return;
+        }
+        remembered.oldest_first.push_back(token);
+        if remembered.oldest_first.len() > MOST_REMEMBERED
+            && let Some(oldest) = remembered.oldest_first.pop_front()
+        {
+            remembered.tokens.remove(&oldest);
+        }
+    }
+}
+
+/// Verifies `token` for `rule` with `keys`, which are those of the rule. `unix` is in milliseconds.
+pub fn verify(
+    token: &str,
+    hash: TokenHash,
+    rule: &Jwt,
+    keys: &KeySet,
+    memo: &Memo,
+    unix: u64,
+) -> Result<Arc<Verified>, Unverified> {
+    let known = memo.find(&hash).filter(|known| keys.has(known.key));
+    let verified = match known {
+        Some(known) => known,
+        None => {
+            let verified = Arc::new(check_signature(token, rule, keys)?);
+            memo.remember(hash, verified.clone());
+            verified
+        }
+    };
+    if is_for(&verified, rule, unix) {
+        Ok(verified)
+    } else {
+        Err(Unverified::NotForHere)
+    }
+}
+
+/// Whether a rightly signed token is one that `rule` takes now.
+pub fn is_for(verified: &Verified, rule: &Jwt, unix: u64) -> bool {
+    let (claims, seconds) = (&verified.claims, unix / 1000);
+    let fresh = match claims.expires {
+        Some(expires) => seconds < expires.saturating_add(LEEWAY),
+        None => !rule.require_exp,
+    };
+    let begun = claims
+        .not_before
+        .is_none_or(|begin| begin <= seconds + LEEWAY);
+    let issuer = rule.issuer.as_deref();
+    fresh
+        && begun
+        && takes(rule, verified.algorithm)
+        && issuer.is_none_or(|issuer| claims.issuer.as_deref() == Some(issuer))
+        && (rule.audiences.is_empty()
+            || claims
+                .audiences
+                .iter()
+                .any(|audience| rule.audiences.iter().any(|ours| **ours == **audience)))
+}
+
+fn takes(rule: &Jwt, algorithm: Algorithm) -> bool {
+    rule.algorithms
+        .iter()
+        .copied()
+        .map(JwtAlgorithm::algorithm)
+        .any(|taken| taken == algorithm)
+}
+
+fn check_signature(token: &str, rule: &Jwt, keys: &KeySet) -> Result<Verified, Unverified> {
+    if token.len() > TOKEN_BYTES {
+        return Err(Unverified::Foreign);
+    }
+    let header = decode_header(token).or(Err(Unverified::Foreign))?;
+    // `crit` names what must be understood (RFC 7515, section 4.1.11), and none of it is.
+    if header.crit.is_some() || !takes(rule, header.alg) {
+        return Err(Unverified::Foreign);
+    }
+    let mut tried = false;
+    for key in keys
+        .fitting(header.alg, header.kid.as_deref())
+        .take(MOST_TRIED)
+    {
+        tried = true;
+        if let Some(claims) = signed_by(key, token, header.alg) {
+            return Ok(Verified {
+                key: key.thumbprint(),
+                algorithm: header.alg,
+                claims,
+            });
+        }
+    }
+    Err(if tried {
+        Unverified::Foreign
+    } else {
+        Unverified::NoSuchKey
+    })
+}
+
+/// The claims, if `key` signed them. What they say is looked at later, in one place for new and known tokens.
+fn signed_by(key: &Key, token: &str, algorithm: Algorithm) -> Option<Claims> {
+    let mut signature_only = Validation::new(algorithm);
+    signature_only.required_spec_claims.clear();
+    signature_only.validate_exp = false;
+    signature_only.validate_aud = false;
+    let data = decode::<Box<RawValue>>(token, key.decoding(), &signature_only).ok()?;
+    Claims::parse(data.claims.get())
+}

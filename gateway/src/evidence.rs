@@ -1,0 +1,128 @@
+//! What decisions need from elsewhere.
+//!
+//! Owns: the keys of issuers, and the rounds of a decision: it names what it lacks, that one thing is got,
+//! and it is asked again. Never: decides (`access`). Used by: the routes; `worker`, for open streams.
+
+mod issuers;
+mod schedule;
+
+use crate::access::{
+    Action, Ask, Decision, Denial, Findings, Grant, Known, Memo, Need, Request, decide,
+};
+use crate::clock::{self, Now};
+use crate::metrics::Metrics;
+use crate::outbound::Outbound;
+use crate::tasks::Control;
+use crds::policy::{Jwt, JwtKeys, Policy, Rule, RuleKind};
+use crds::snapshot::Snapshot;
+use issuers::Issuers;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// Gets evidence for all routes and workers of the process.
+pub struct Evidence {
+    issuers: Arc<Issuers>,
+    memo: Memo,
+    failed: OnFailure,
+}
+
+/// Told of a condition that could not be evaluated, and why.
+type OnFailure = Box<dyn Fn(&Policy, &'static str) + Send + Sync>;
+
+/// What came of a decision.
+#[derive(Debug)]
+pub enum Outcome {
+    Granted(Grant),
+    Denied(Denial),
+    /// What it needs cannot be had now; it will pass.
+    Unreachable,
+}
+
+impl Evidence {
+    /// `changed` is called when open streams must be decided again.
+    #[must_use]
+    pub fn new(
+        control: Control,
+        outbound: Outbound,
+        metrics: Arc<Metrics>,
+        changed: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let issuers = Issuers::new(control, outbound, metrics.clone(), Box::new(changed));
+        let failed = move |policy: &Policy, problem: &'static str| {
+            metrics.channel(&policy.channel).condition_errors.inc();
+            tracing::debug!(channel = %policy.channel, problem, "a condition cannot be evaluated");
+        };
+        Self {
+            issuers: Arc::new(issuers),
+            memo: Memo::default(),
+            failed: Box::new(failed),
+        }
+    }
+
+    /// What is known without asking anybody.
+    #[must_use]
+    pub fn known(&self, now: Now) -> Known<'_> {
+        Known {
+            keyring: self.issuers.keyring(),
+            memo: &self.memo,
+            now,
+            failed: &*self.failed,
+        }
+    }
+
+    /// Decides, and gets what that takes.
+    pub async fn decide(&self, action: Action, asks: &[Ask], request: &Request) -> Outcome {
+        let mut findings = Findings::default();
+        // Each round but the last names an address that the ones before did not.
+        loop {
+            let decision = decide(action, asks, request, &self.known(clock::now()), &findings);
+            match decision {
+                Decision::Granted(grant) => return Outcome::Granted(grant),
+                Decision::Denied(denial) => return Outcome::Denied(denial),
+                Decision::Unreachable | Decision::Needs(Need::Anew) => return Outcome::Unreachable,
+                Decision::Needs(Need::Keys(url)) => {
+                    let found = Issuers::fetch_for(&self.issuers, &url).await;
+                    let list = if found {
+                        &mut findings.fetched
+                    } else {
+                        &mut findings.unreachable
+                    };
+                    list.push(url);
+                }
+            }
+        }
+    }
+
+    /// Takes over which issuers the Channels name; new ones are asked for their keys at once.
+    pub fn apply(&self, snapshot: &Snapshot) {
+        let policies = snapshot.policies().iter();
+        let rules = policies
+            .flat_map(|policy| policy.access.subscribe.iter().chain(&policy.access.publish));
+        Issuers::apply(&self.issuers, rules.filter_map(published).collect());
+    }
+
+    /// Keeps the keys fresh, for ever.
+    pub fn tend(&self) -> impl Future<Output = ()> + Send + use<> {
+        issuers::tend(self.issuers.clone())
+    }
+}
+
+/// Where the keys of a rule are published.
+fn published(rule: &Rule) -> Option<Arc<str>> {
+    match &rule.kind {
+        RuleKind::Jwt(jwt) => match &**jwt {
+            Jwt {
+                keys: JwtKeys::Url(url),
+                ..
+            } => Some(url.clone()),
+            Jwt {
+                keys: JwtKeys::Fixed(_),
+                ..
+            } => None,
+        },
+        _ => None,
+    }
+}
+
+/// The addresses of key sets.
+type Urls = BTreeSet<Arc<str>>;
