@@ -5,6 +5,7 @@
 
 pub mod browser;
 pub mod certs;
+pub mod cluster;
 pub mod flask;
 pub mod follow;
 pub mod gateway;
