@@ -15,7 +15,11 @@ async fn kubectl_shows_a_channel_that_was_applied() {
     let mut broken = channel("broken", "default");
     broken["spec"]["topics"] = json!(7);
     let refused = cluster
-        .kubectl_as(ADMIN, &["apply", "-f", "-"], &broken.to_string())
+        .kubectl_as(
+            ADMIN,
+            &["apply", "--server-side", "-f", "-"],
+            &broken.to_string(),
+        )
         .await
         .unwrap_err();
     assert!(refused.contains("spec.topics"), "{refused}");
