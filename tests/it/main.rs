@@ -11,6 +11,7 @@ use tests::redis::Redis;
 mod access; // who may come in, from where, and what a refusal says
 mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
+mod cluster; // a real Kubernetes API server knows Channels, tokens and who may do what
 mod connections; // several requests on one connection, and the wrong protocol for a port
 mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
@@ -28,6 +29,7 @@ mod reload; // manifests that change, `check`, the command line
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
 mod revoke; // what a new configuration does to open streams
 mod rules; // rules that are not served, Secrets that are not there
+mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
 mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check

@@ -1,6 +1,7 @@
 //! Certificates of a test: an authority of its own, and one for `localhost` and 127.0.0.1.
 //!
-//! Owns: PEM files in a folder, made by `openssl`. Never: outlives its test. Used by: TLS tests of gateway and Redis.
+//! Owns: PEM files in a folder, made by `openssl`. Never: outlives its test. Used by: TLS tests of gateway and Redis,
+//! `cluster`.
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -64,7 +65,8 @@ impl Certs {
         trusting(&self.path("ca.crt"))
     }
 
-    fn openssl(&self, arguments: &str) {
+    /// Runs `openssl` in the folder.
+    pub fn openssl(&self, arguments: &str) {
         let output = Command::new("openssl")
             .args(arguments.split(' '))
             .current_dir(self.folder.path())

@@ -5,7 +5,7 @@
 
 use crate::http::Ask;
 use crate::listen::Listen;
-use crate::process::{Helpers, Process, folder, free_port};
+use crate::process::{Helpers, Process, cache, folder, free_port};
 use crate::wait::until;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -105,9 +105,7 @@ impl Flask {
 
 /// The folder of Python packages that `tests/run` installs.
 fn venv() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
-    let path = cache.unwrap_or_else(home).join("siar/flask");
+    let path = cache().join("flask");
     assert!(
         path.join("bin/gunicorn").exists(),
         "{} is missing; tests/run installs it",

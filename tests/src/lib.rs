@@ -5,15 +5,19 @@
 
 pub mod browser;
 pub mod certs;
+pub mod cluster;
 pub mod flask;
 pub mod follow;
 pub mod gateway;
 pub mod http;
+pub mod issuer;
 pub mod listen;
 pub mod manifest;
 pub mod metrics;
 pub mod process;
 pub mod redis;
+pub mod scripted;
 pub mod sse;
 pub mod wait;
+pub mod webhook;
 pub mod wire;

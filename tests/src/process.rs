@@ -1,7 +1,8 @@
 //! A server process of a test.
 //!
 //! Owns: the child, its folder and its log; ends it by its own handle on drop, also when the test panics, and then
-//! prints the end of its log. Never: touches a process it did not start. Used by: `gateway`, `redis`, `flask`, `browser`.
+//! prints the end of its log. Never: touches a process it did not start. Used by: `gateway`, `redis`, `flask`,
+//! `browser`, `cluster`.
 
 use crate::wait;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -157,4 +158,12 @@ pub fn folder() -> tempfile::TempDir {
         .prefix("siar-test-")
         .tempdir()
         .expect("the temporary folder is writable")
+}
+
+/// Where `tests/run` keeps what it builds and installs.
+#[must_use]
+pub fn cache() -> PathBuf {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
+    cache.unwrap_or_else(home).join("siar")
 }

@@ -1,0 +1,107 @@
+//! An issuer of tokens: its keys, and the URL where it publishes them.
+//!
+//! Owns: what is served at `/jwks` and when it was fetched. Never: checks a token.
+//! Used by: tests of `jwt` rules.
+
+use crate::scripted::{Asked, Reply, Scripted};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::time::Instant;
+
+mod key;
+pub use key::{Algorithm, Key, base64url};
+
+/// What is served.
+#[derive(Clone, Debug)]
+pub enum Jwks {
+    /// These keys, as [`Key::jwk`] writes them.
+    Keys(Vec<Value>),
+    /// A status without a body.
+    Status(u16),
+    /// Another place to look.
+    Redirect(String),
+    /// Nothing, until it is told to serve something else; then that, also to those who wait.
+    Hangs,
+    /// 200 with a page.
+    NotJson,
+    /// A set without keys, in 100 MiB.
+    Endless,
+}
+
+/// The running issuer.
+pub struct Issuer {
+    server: Scripted,
+}
+
+impl Issuer {
+    /// Starts on 127.0.0.1 without keys.
+    pub async fn start() -> Self {
+        Self::start_on("127.0.0.1").await
+    }
+
+    /// Starts on a loopback address without keys.
+    pub async fn start_on(address: &str) -> Self {
+        let nothing = Jwks::Keys(Vec::new());
+        Self {
+            server: Scripted::start(address, move |asked| reply(asked, &nothing)).await,
+        }
+    }
+
+    /// Serves this from now on.
+    pub fn serve(&self, jwks: Jwks) {
+        self.server.script(move |asked| reply(asked, &jwks));
+    }
+
+    /// Where the keys are.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}/jwks", self.server.address())
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// When it was asked for its keys, the oldest first.
+    #[must_use]
+    pub fn fetches(&self) -> Vec<Instant> {
+        self.asked().into_iter().map(|asked| asked.at).collect()
+    }
+
+    /// What it was asked, the oldest first.
+    #[must_use]
+    pub fn asked(&self) -> Vec<Asked> {
+        self.server.asked()
+    }
+
+    /// How many wait for an answer now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.server.waiting()
+    }
+
+    /// How many bytes of [`Jwks::Endless`] went out.
+    #[must_use]
+    pub fn endless_bytes(&self) -> u64 {
+        self.server.endless_bytes()
+    }
+}
+
+fn reply(asked: &Asked, jwks: &Jwks) -> Reply {
+    if asked.path != "/jwks" {
+        return Reply::status(404);
+    }
+    match jwks {
+        Jwks::Keys(keys) => Reply::json(200, &json!({ "keys": keys })),
+        Jwks::Status(status) => Reply::status(*status),
+        Jwks::Redirect(url) => Reply::redirect(url),
+        Jwks::Hangs => Reply::Hangs,
+        Jwks::NotJson => Reply::page(),
+        Jwks::Endless => Reply::Endless {
+            begin: "{\"keys\":[",
+            end: "]}",
+        },
+    }
+}
