@@ -318,8 +318,9 @@ fn short_way(
     stream.last_write = now.steady;
     if let Some(rest) = rest {
         stream.park(VecDeque::from([rest]), true, now.steady);
-        // The kernel took a part: the long way asks it to call when there is room.
-        return finish_rest(place, scratch, now);
+        // The kernel took a part: asked again, it calls when there is room, or has room already, and then the
+        // frames behind this one must not wait for the next message.
+        return Ok(finish_rest(place, scratch, now)? && !more);
     }
     Ok(!more)
 }
