@@ -6,6 +6,7 @@ use tests::http::{Answer, Ask};
 use tests::listen::Listen;
 use tests::manifest::secret;
 
+mod jwks; // issuers in trouble and issuers that rotate
 mod origins; // which pages may read and publish
 mod table; // who comes with what, and what comes of it: every rule, each way in, each attack
 
