@@ -7,6 +7,7 @@ use tests::listen::Listen;
 use tests::manifest::secret;
 
 mod origins; // which pages may read and publish
+mod reviews; // webhooks and service accounts
 
 const ANA: &str = "ana-and-nobody-else-knows-this";
 const BEN: &str = "ben-and-nobody-else-knows-this";

@@ -220,7 +220,8 @@ fn default_recheck() -> DurationText {
 pub struct WebhookRule {
     /// Where the gateway asks, by POST of a JSON object with action, channel, topics, token, ip, origin
     /// and path. The answer is 200 with a JSON object: allow, and if you like identity, expires (seconds
-    /// since 1970) and reason. Anything else counts as unavailable.
+    /// since 1970) and reason. A no with an identity is 403 and without one 401. Anything else counts as
+    /// unavailable.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^https?://[^ ]+$"))]
     pub url: String,
 

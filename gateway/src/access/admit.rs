@@ -61,6 +61,8 @@ pub enum Refused {
 /// What a rule makes of a token.
 enum Found {
     Yes(Admitted),
+    /// It is somebody's, and they may not.
+    NotHere,
     No,
     Needs(Need),
     Unreachable,
@@ -81,6 +83,10 @@ impl Case<'_> {
             let mut found = match self.verify(rule) {
                 Found::Yes(found) => found,
                 Found::No => continue,
+                Found::NotHere => {
+                    verified = true;
+                    continue;
+                }
                 Found::Needs(need) => return Err(Refused::Needs(need)),
                 Found::Unreachable => {
                     unreachable = true;
@@ -117,7 +123,7 @@ impl Case<'_> {
     pub fn might_admit(&self, rules: &[Rule]) -> bool {
         rules
             .iter()
-            .any(|rule| !matches!(self.verify(rule), Found::No))
+            .any(|rule| !matches!(self.verify(rule), Found::No | Found::NotHere))
     }
 
     /// Whether a reviewer need not be asked, since the condition of its rule does not hold whatever it says.
@@ -145,7 +151,7 @@ impl Case<'_> {
             }
             match self.verify(rule) {
                 Found::Yes(found) => return Ok(found.verified),
-                Found::No => {}
+                Found::No | Found::NotHere => {}
                 Found::Needs(need) => return Err(Refused::Needs(need)),
                 Found::Unreachable => unreachable = true,
             }
@@ -202,6 +208,9 @@ impl Case<'_> {
                     recheck,
                     verified: None,
                 })
+            }
+            Some(Some(verdict)) if verdict.identity.is_some() && self.is_ahead(verdict.expires) => {
+                Found::NotHere
             }
             Some(Some(_)) => Found::No,
         }

@@ -26,6 +26,7 @@ pub struct Review {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     pub allow: bool,
+    /// Whose request it is. With a no it says: I know who this is, and not here.
     pub identity: Option<Arc<str>>,
     /// Seconds since 1970; none as long as the reviewer says yes.
     pub expires: Option<u64>,

@@ -88,6 +88,31 @@ fn a_reviewer_is_asked_when_its_rule_is_reached_and_only_then() {
     check_asked(&json!([hook()]), Some("t"), &[yes("eve")], "eve", 1);
     check_asked(&json!([hook()]), Some("t"), &[no()], "bad-token", 1);
     check_asked(&json!([hook()]), None, &[no()], "no-token", 1);
+    let known = Some(Verdict {
+        allow: false,
+        ..yes("eve").unwrap()
+    });
+    check_asked(
+        &json!([hook()]),
+        Some("t"),
+        std::slice::from_ref(&known),
+        "not-admitted",
+        1,
+    );
+    check_asked(
+        &json!([hook(), anonymous]),
+        Some("t"),
+        &[known],
+        "anonymous",
+        1,
+    );
+    check_asked(
+        &json!([hook(), anonymous]),
+        Some("t"),
+        &[no()],
+        "bad-token",
+        1,
+    );
     check_asked(&json!([hook(), anonymous]), None, &[no()], "anonymous", 1);
     check_asked(&json!([anonymous, hook()]), None, &[], "anonymous", 0);
     check_asked(&json!([anonymous, hook()]), Some("t"), &[], "anonymous", 0);
