@@ -13,8 +13,6 @@ pub enum Reason {
     InvalidSpec,
     /// A pattern of topics cannot be read.
     InvalidTopic,
-    /// A kind of access rule that this version does not serve.
-    UnsupportedRule,
     /// A shape of Redis server that this version does not serve.
     UnsupportedRedis,
     /// A URL leads where the fleet lets no tenant lead it.
@@ -37,11 +35,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for tests and documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::InvalidTopic,
-        Self::UnsupportedRule,
         Self::UnsupportedRedis,
         Self::TargetRefused,
         Self::NoRedis,
@@ -60,7 +57,6 @@ impl Reason {
             Self::Accepted => "Accepted",
             Self::InvalidSpec => "InvalidSpec",
             Self::InvalidTopic => "InvalidTopic",
-            Self::UnsupportedRule => "UnsupportedRule",
             Self::UnsupportedRedis => "UnsupportedRedis",
             Self::TargetRefused => "TargetRefused",
             Self::NoRedis => "NoRedis",

@@ -11,6 +11,7 @@ mod grant;
 mod jwt;
 pub mod keyring;
 mod request;
+pub mod review;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use admit::{Admitted, Case, Refused as Refusal, Shown};
 use crds::name::Topic;
 use crds::policy::{Policy, Rule};
 use keyring::Keyring;
+use review::{Review, Reviewer, Verdicts};
 use std::sync::Arc;
 
 /// What somebody wants to do.
@@ -56,14 +58,14 @@ impl Action {
         self.rules(policy).iter().any(Rule::reads_tokens)
     }
 
-    /// Whether a condition of `policy` for this reads the request itself.
+    /// Whether a condition or a reviewer of `policy` for this reads the request itself.
     #[must_use]
     pub fn reads_requests(self, policy: &Policy) -> bool {
-        let mut conditions = self
-            .rules(policy)
-            .iter()
-            .filter_map(|rule| rule.when.as_ref());
-        conditions.any(|condition| condition.reads().request)
+        self.rules(policy).iter().any(|rule| {
+            let condition = rule.when.as_ref();
+            condition.is_some_and(|condition| condition.reads().request)
+                || Reviewer::of(&rule.kind).is_some()
+        })
     }
 }
 
@@ -107,6 +109,8 @@ pub struct Known<'a> {
 pub enum Need {
     /// The keys that an issuer publishes there: there are none yet, or none of the token's name.
     Keys(Arc<str>),
+    /// What a reviewer says.
+    Review(Review),
     /// The request itself, which a stream does not keep.
     Anew,
 }
@@ -118,6 +122,8 @@ pub struct Findings {
     pub fetched: Vec<Arc<str>>,
     /// Sets that cannot be fetched now.
     pub unreachable: Vec<Arc<str>>,
+    /// What reviewers said.
+    pub verdicts: Verdicts,
 }
 
 /// Whether somebody may.
@@ -149,7 +155,7 @@ pub fn decide(
     findings: &Findings,
 ) -> Decision {
     match judge(action, asks, &shown(request), known, findings) {
-        Ok(admitted) => Decision::Granted(Grant::new(action, request, admitted)),
+        Ok(admitted) => Decision::Granted(Grant::new(action, request, findings, admitted)),
         Err((ask, Refusal::Denied(reason))) => Decision::Denied(Denial {
             reason,
             ask: ask.clone(),

@@ -9,6 +9,7 @@ pub mod check;
 pub mod drain;
 mod listen;
 mod report;
+pub mod token;
 
 use crate::admin;
 use crate::args::Settings;

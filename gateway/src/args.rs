@@ -10,10 +10,13 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::ffi::OsString;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{cookie_name, is_redis_url, key_prefix, label, network, pause, targets};
+use values::{
+    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, targets,
+};
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
@@ -87,6 +90,42 @@ pub enum Command {
     Serve(Box<Settings>),
     /// Compile manifests and print every verdict.
     Check(CheckSettings),
+    /// Mint a token for a first try.
+    Token(TokenSettings),
+}
+
+/// What a token is to say, and the shared key that signs it.
+#[derive(Args)]
+pub struct TokenSettings {
+    /// Shared key of the jwt rule, at least 32 bytes
+    #[arg(long, value_name = "KEY", env = "SIAR_SECRET", hide_env_values = true)]
+    pub secret: Option<String>,
+    /// File with that key, so that it stands in no list of processes
+    #[arg(long, value_name = "PATH", conflicts_with = "secret")]
+    pub secret_file: Option<PathBuf>,
+    /// Subject: who the holder is
+    #[arg(long, value_name = "NAME")]
+    pub sub: Option<String>,
+    /// Issuer, if the rule names one
+    #[arg(long, value_name = "ISSUER")]
+    pub iss: Option<String>,
+    /// Audience, if the rule names some; repeat it for several
+    #[arg(long, value_name = "AUDIENCE")]
+    pub aud: Vec<String>,
+    /// How long it is good
+    #[arg(long, value_name = "DURATION", default_value = "1h", value_parser = lifetime)]
+    pub expires: Duration,
+    /// Further claims as name=JSON, as in roles=[\"editor\"]; what is no JSON is a text
+    #[arg(long = "claim", value_name = "NAME=JSON", value_parser = claim)]
+    pub claims: Vec<(String, serde_json::Value)>,
+}
+
+impl fmt::Debug for TokenSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenSettings")
+            .field("sub", &self.sub)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What `check` compiles, and for which gateway.
@@ -148,6 +187,8 @@ struct Cli {
 enum Sub {
     /// Compile manifests, print every verdict; exit code 1 when a Channel is rejected
     Check(CheckSettings),
+    /// Mint a JSON Web Token (HS256) for a first try and print it
+    Token(TokenSettings),
 }
 
 #[derive(Args)]
@@ -270,6 +311,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoComm
     let cli = Cli::try_parse_from(args).map_err(|error| no_command(&error))?;
     match cli.command {
         Some(Sub::Check(check)) => Ok(Command::Check(check)),
+        Some(Sub::Token(token)) => Ok(Command::Token(token)),
         None => settings(cli.serve).map(|settings| Command::Serve(Box::new(settings))),
     }
 }

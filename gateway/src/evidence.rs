@@ -1,10 +1,13 @@
 //! What decisions need from elsewhere.
 //!
-//! Owns: the keys of issuers, and the rounds of a decision: it names what it lacks, that one thing is got,
+//! Owns: the keys of issuers, the verdicts of reviewers, and the rounds of a decision: it names what it lacks, that one thing is got,
 //! and it is asked again. Never: decides (`access`). Used by: the routes; `worker`, for open streams.
 
+mod cluster;
 mod issuers;
+mod reviews;
 mod schedule;
+mod webhook;
 
 use crate::access::{
     Action, Ask, Decision, Denial, Findings, Grant, Known, Memo, Need, Request, decide,
@@ -12,16 +15,24 @@ use crate::access::{
 use crate::clock::{self, Now};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::tasks::Control;
+use crate::tasks::{Busy, Control};
 use crds::policy::{Jwt, JwtKeys, Policy, Rule, RuleKind};
 use crds::snapshot::Snapshot;
 use issuers::Issuers;
+use reviews::Reviews;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Open streams that reviewers are asked about at once.
+const RECHECKS: usize = 16;
 
 /// Gets evidence for all routes and workers of the process.
 pub struct Evidence {
+    control: Control,
+    rechecks: Semaphore,
     issuers: Arc<Issuers>,
+    reviews: Reviews,
     memo: Memo,
     failed: OnFailure,
 }
@@ -47,13 +58,22 @@ impl Evidence {
         metrics: Arc<Metrics>,
         changed: impl Fn() + Send + Sync + 'static,
     ) -> Self {
-        let issuers = Issuers::new(control, outbound, metrics.clone(), Box::new(changed));
+        let reviews = Reviews::new(control.clone(), outbound.clone());
+        let issuers = Issuers::new(
+            control.clone(),
+            outbound,
+            metrics.clone(),
+            Box::new(changed),
+        );
         let failed = move |policy: &Policy, problem: &'static str| {
             metrics.channel(&policy.channel).condition_errors.inc();
             tracing::debug!(channel = %policy.channel, problem, "a condition cannot be evaluated");
         };
         Self {
+            control,
+            rechecks: Semaphore::new(RECHECKS),
             issuers: Arc::new(issuers),
+            reviews,
             memo: Memo::default(),
             failed: Box::new(failed),
         }
@@ -72,14 +92,48 @@ impl Evidence {
 
     /// Decides, and gets what that takes.
     pub async fn decide(&self, action: Action, asks: &[Ask], request: &Request) -> Outcome {
+        self.find_out(action, asks, request, false).await
+    }
+
+    /// Asks the reviewers of an open stream again, past what is remembered, few at a time for the process.
+    pub fn recheck(
+        evidence: &Arc<Self>,
+        grant: Grant,
+        answer: impl FnOnce(Outcome) + Send + 'static,
+    ) -> Result<(), Busy> {
+        let evidence = evidence.clone();
+        evidence.control.clone().tell(async move {
+            let (action, asks, request) = grant.question();
+            let outcome = match evidence.rechecks.acquire().await {
+                Ok(_place) => evidence.find_out(action, &asks, &request, true).await,
+                Err(_closed) => Outcome::Unreachable,
+            };
+            answer(outcome);
+        })
+    }
+
+    async fn find_out(
+        &self,
+        action: Action,
+        asks: &[Ask],
+        request: &Request,
+        fresh: bool,
+    ) -> Outcome {
         let mut findings = Findings::default();
-        // Each round but the last names an address that the ones before did not.
+        // Each round but the last asks what the ones before did not.
         loop {
             let decision = decide(action, asks, request, &self.known(clock::now()), &findings);
             match decision {
                 Decision::Granted(grant) => return Outcome::Granted(grant),
                 Decision::Denied(denial) => return Outcome::Denied(denial),
                 Decision::Unreachable | Decision::Needs(Need::Anew) => return Outcome::Unreachable,
+                Decision::Needs(Need::Review(review)) => {
+                    let verdict = self
+                        .reviews
+                        .ask(&review, action, asks, request, fresh)
+                        .await;
+                    findings.verdicts.push((review, verdict));
+                }
                 Decision::Needs(Need::Keys(url)) => {
                     let found = Issuers::fetch_for(&self.issuers, &url).await;
                     let list = if found {
@@ -96,9 +150,16 @@ impl Evidence {
     /// Takes over which issuers the Channels name; new ones are asked for their keys at once.
     pub fn apply(&self, snapshot: &Snapshot) {
         let policies = snapshot.policies().iter();
-        let rules = policies
-            .flat_map(|policy| policy.access.subscribe.iter().chain(&policy.access.publish));
-        Issuers::apply(&self.issuers, rules.filter_map(published).collect());
+        let rules = policies.flat_map(|policy| {
+            let access = &policy.access;
+            access.subscribe.iter().chain(&access.publish)
+        });
+        let rules: Vec<&Rule> = rules.collect();
+        self.reviews.apply(&rules);
+        Issuers::apply(
+            &self.issuers,
+            rules.into_iter().filter_map(published).collect(),
+        );
     }
 
     /// Keeps the keys fresh, for ever.

@@ -1,8 +1,8 @@
 //! `siar-gateway`: parse, start, wait, exit code.
 
-use gateway::app::{self, check, drain::End};
+use gateway::app::{self, check, drain::End, token};
 use gateway::args::{self, CheckSettings, Command, NoCommand, Settings};
-use gateway::telemetry;
+use gateway::{clock, telemetry};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -21,6 +21,10 @@ fn main() -> ExitCode {
     match command {
         Command::Serve(settings) => serve(*settings),
         Command::Check(settings) => check(&settings),
+        Command::Token(settings) => match token::mint(&settings, clock::now().unix) {
+            Ok(token) => say(&mut io::stdout(), &format!("{token}\n"), ExitCode::SUCCESS),
+            Err(error) => wrong(&error.to_string()),
+        },
     }
 }
 

@@ -15,6 +15,7 @@ mod head;
 mod life;
 pub mod opening;
 mod ready;
+mod recheck;
 mod ring;
 mod slab;
 mod socket;
@@ -260,6 +261,7 @@ impl Streams {
         more |= self.decide_again(&mut table, now);
         self.drain(&mut table, now);
         more |= self.look_at_clock(&mut table, now);
+        self.take_reviews(&mut table, now);
         for handed in self.ready.take_handed() {
             self.open(handed, &mut table, now);
         }

@@ -7,7 +7,10 @@ use tests::listen::Listen;
 use tests::manifest::secret;
 
 mod jwks; // issuers in trouble and issuers that rotate
+mod live; // what ends open streams: time, rules, keys
 mod origins; // which pages may read and publish
+mod reviews; // webhooks and service accounts
+mod secrets; // no token and no key stands in anything that is written
 mod table; // who comes with what, and what comes of it: every rule, each way in, each attack
 
 const ANA: &str = "ana-and-nobody-else-knows-this";

@@ -1,4 +1,4 @@
-//! Rules that this gateway does not serve, and Secrets that are not there: closed, told, and nobody else's problem.
+//! Rules that cannot be served, and Secrets that are not there: closed, told, and nobody else's problem.
 
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
@@ -14,29 +14,6 @@ fn with_rule(rule: Value) -> Channel {
 fn check(answer: &Answer, status: u16, word: &str) {
     let seen = (answer.status, answer.word());
     assert_eq!(seen, (status, word.to_owned()), "{}", answer.text());
-}
-
-#[tokio::test]
-async fn rules_that_are_not_served_yet_reject_their_channel_with_a_reason() {
-    for (kind, rule) in [
-        ("serviceAccounts", json!({ "serviceAccounts": {} })),
-        (
-            "webhook",
-            json!({ "webhook": { "url": "http://127.0.0.1/allow" } }),
-        ),
-    ] {
-        let gateway = GatewaySetup::new()
-            .channel(&with_rule(rule))
-            .channel(&Channel::open("sibling"))
-            .start()
-            .await;
-        check(&gateway.listen("c").refused().await, 404, "unknown-topic");
-        gateway.listen("sibling").await.cursor().await;
-        let field = format!("spec.access.subscribe[1].{kind}");
-        gateway
-            .until_logged(&["default/c", "UnsupportedRule", &field])
-            .await;
-    }
 }
 
 #[tokio::test]
@@ -60,13 +37,14 @@ spec:
 }
 
 #[tokio::test]
-async fn a_channel_that_gets_such_a_rule_stays_in_its_last_good_form() {
+async fn a_channel_that_gets_a_rule_that_cannot_be_served_stays_in_its_last_good_form() {
     let gateway = Gateway::serving(&Channel::open("c")).await;
     let mut listener = gateway.listen("c").await;
     gateway
-        .apply(&with_rule(json!({ "serviceAccounts": {} })))
+        .apply(&with_rule(json!({ "anonymous": {}, "when": "topic.no" })))
         .await;
-    gateway.until_logged(&["UnsupportedRule"]).await;
+    let field = "spec.access.subscribe[1].when";
+    gateway.until_logged(&["InvalidSpec", field]).await;
     gateway.publish("c", "as before").await;
     assert_eq!(listener.next().await.data, "as before");
 }

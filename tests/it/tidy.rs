@@ -56,7 +56,7 @@ const KEPT_APART: [(&str, &[&str]); 4] = [
     ("reqwest", &["outbound"]),
     (
         "kube",
-        &["app.rs", "config/secret.rs", "evidence/review.rs"],
+        &["app.rs", "config/secret.rs", "evidence/cluster.rs"],
     ),
     (
         "axum",

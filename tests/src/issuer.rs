@@ -90,7 +90,7 @@ impl Issuer {
 }
 
 fn reply(asked: &Asked, jwks: &Jwks) -> Reply {
-    if asked.path != "/jwks" {
+    if asked.path.split('?').next() != Some("/jwks") {
         return Reply::status(404);
     }
     match jwks {

@@ -65,12 +65,12 @@ pub struct AccessRule {
     pub jwt: Option<JwtRule>,
 
     /// Admits service accounts of the cluster that RBAC allows the verb `subscribe` or `publish`
-    /// on this Channel. Not supported yet.
+    /// on this Channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ServiceAccountsRule")]
     pub service_accounts: Option<ServiceAccountsRule>,
 
-    /// Admits whom an HTTP service of yours allows. Not supported yet.
+    /// Admits whom an HTTP service of yours allows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "WebhookRule")]
     pub webhook: Option<WebhookRule>,
@@ -218,7 +218,10 @@ fn default_recheck() -> DurationText {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct WebhookRule {
-    /// Where the gateway asks, by POST.
+    /// Where the gateway asks, by POST of a JSON object with action, channel, topics, token, ip, origin
+    /// and path. The answer is 200 with a JSON object: allow, and if you like identity, expires (seconds
+    /// since 1970) and reason. A no with an identity is 403 and without one 401. Anything else counts as
+    /// unavailable.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^https?://[^ ]+$"))]
     pub url: String,
 

@@ -160,14 +160,7 @@ fn every_bound_of_the_schema_is_checked_again() {
 }
 
 #[test]
-fn rules_that_are_not_served_yet_say_what_to_use() {
-    let rule = |rule: &str, kind: &str| {
-        let spec = format!("{{access: {{publish: [{{anonymous: {{}}}}, {rule}]}}}}");
-        let said = format!("spec.access.publish[1].{kind} is not supported yet; ");
-        check_spec(&spec, Reason::UnsupportedRule, &said);
-    };
-    rule("{serviceAccounts: {}}", "serviceAccounts");
-    rule("{webhook: {url: 'http://a'}}", "webhook");
+fn a_redis_that_is_not_served_yet_says_what_to_use() {
     check_spec(
         "{redis: {url: 'redis+cluster://a,b'}}",
         Reason::UnsupportedRedis,

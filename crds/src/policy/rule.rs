@@ -9,7 +9,6 @@ use super::{Rejection, TokenHolder, delivery};
 use crate::channel::{AccessRule, JwtAlgorithm, JwtRule, ServiceAccountsRule, WebhookRule};
 use crate::duration::DurationText;
 use crate::keys::KeySet;
-use crate::reason::Reason;
 use jsonwebtoken::AlgorithmFamily;
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,17 +121,6 @@ pub fn rule(field: &str, spec: &AccessRule, resolved: &Resolved) -> Result<Rule,
         } => RuleKind::Webhook(webhook(&format!("{field}.webhook"), spec)?),
         _ => RuleKind::Anonymous,
     };
-    let unsupported = match kind {
-        RuleKind::ServiceAccounts(_) => Some("serviceAccounts"),
-        RuleKind::Webhook(_) => Some("webhook"),
-        RuleKind::Anonymous | RuleKind::Tokens(_) | RuleKind::Jwt(_) => None,
-    };
-    if let Some(kind) = unsupported {
-        return Err(Rejection::new(
-            Reason::UnsupportedRule,
-            format!("{field}.{kind} is not supported yet; use tokens or jwt."),
-        ));
-    }
     let when = spec.when.as_deref().map(Condition::compile).transpose();
     let when = when.map_err(|problem| Rejection::invalid(format!("{field}.when {problem}.")))?;
     Ok(Rule { kind, when })

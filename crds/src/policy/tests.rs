@@ -197,24 +197,27 @@ fn a_key_that_is_missing_or_wrong_admits_nobody_and_says_what_to_do() {
     assert!(none.problems[0].contains("does not exist in namespace"));
 }
 
-#[test]
-fn a_rule_that_could_never_work_says_why() {
-    let check = |rule: &str, said: &str| {
-        let spec = format!("{{topics: ['o.{{user}}'], access: {{subscribe: [{rule}]}}}}");
-        let spec: ChannelSpec = serde_saphyr::from_str(&spec).unwrap();
-        let spec = serde_json::to_string(&spec).unwrap();
-        match resolve(&spec, &Secrets::default(), None) {
-            Ok(_) => assert_eq!(said, "", "{rule}"),
-            Err(rejection) => {
-                assert_eq!(rejection.reason, Reason::InvalidSpec);
-                assert!(
-                    !said.is_empty() && rejection.message.contains(said),
-                    "{rejection}"
-                );
-            }
+/// What is said about one rule of a Channel with the topics `o.{user}`; nothing when it is accepted.
+#[track_caller]
+fn check_rule(rule: &str, said: &str) {
+    let spec = format!("{{topics: ['o.{{user}}'], access: {{subscribe: [{rule}]}}}}");
+    let spec: ChannelSpec = serde_saphyr::from_str(&spec).unwrap();
+    let spec = serde_json::to_string(&spec).unwrap();
+    match resolve(&spec, &Secrets::default(), None) {
+        Ok(_) => assert_eq!(said, "", "{rule}"),
+        Err(rejection) => {
+            assert_eq!(rejection.reason, Reason::InvalidSpec);
+            assert!(
+                !said.is_empty() && rejection.message.contains(said),
+                "{rejection}"
+            );
         }
-    };
-    let jwt = |more: &str, said: &str| check(&format!("{{jwt: {{{more}}}}}"), said);
+    }
+}
+
+#[test]
+fn a_jwt_rule_that_could_never_work_says_why() {
+    let jwt = |more: &str, said: &str| check_rule(&format!("{{jwt: {{{more}}}}}"), said);
     let jwks = "jwks: {url: 'https://a/keys'}";
     let key = "key: {secretRef: {name: s, key: k}}";
     jwt(&format!("{jwks}, algorithms: [RS256, ES256]"), "");
@@ -252,12 +255,28 @@ fn a_rule_that_could_never_work_says_why() {
         &format!("{jwks}, audiences: [''], algorithms: [RS256]"),
         "audiences takes",
     );
-    check("{anonymous: {}, when: \"topic.user == 'a'\"}", "");
-    check(
+}
+
+#[test]
+fn a_rule_that_could_never_work_says_why() {
+    check_rule("{anonymous: {}, when: \"topic.user == 'a'\"}", "");
+    check_rule("{serviceAccounts: {}}", "");
+    check_rule("{serviceAccounts: {audiences: []}}", "leave it out");
+    check_rule(
+        "{serviceAccounts: {recheck: 1s}}",
+        "serviceAccounts.recheck is 1s; use 10s to 1h",
+    );
+    check_rule("{webhook: {url: 'http://a/allow', timeout: 2s}}", "");
+    check_rule(
+        "{webhook: {url: 'http://a', timeout: 11s}}",
+        "webhook.timeout is 11s; use 100ms to 10s",
+    );
+    check_rule("{webhook: {url: 'a'}}", "webhook.url cannot be read");
+    check_rule(
         "{anonymous: {}, when: \"topic.usr == 'a'\"}",
         "no pattern of spec.topics has {usr}",
     );
-    check(
+    check_rule(
         "{anonymous: {}, when: 'claims.'}",
         "[0].when cannot be read as CEL at",
     );

@@ -6,13 +6,15 @@
 use super::claims::Claims;
 use super::condition::{About, holds};
 use super::grant::Kept;
-use super::jwt::{Unverified, Verified, is_for, verify};
+use super::jwt::{LEEWAY, Unverified, Verified, is_for, verify};
 use super::request::{Facts, Token, TokenHash};
+use super::review::{self, Review, Reviewer};
 use super::{Findings, Known, Need};
 use crate::metrics::Denied;
 use crds::name::Topic;
 use crds::policy::{Condition, Jwt, JwtKeys, Policy, Rule, RuleKind, TokenHolder};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who shows what.
 pub enum Shown<'a> {
@@ -41,8 +43,10 @@ pub struct Admitted {
     pub identity: Option<Arc<str>>,
     /// The token, if it is a JSON Web Token.
     pub verified: Option<Arc<Verified>>,
-    /// Whether the admission ends with that token.
-    pub by_jwt: bool,
+    /// When the admission ends, in seconds since 1970.
+    pub expires: Option<u64>,
+    /// How often the reviewer is to be asked again.
+    pub recheck: Option<Duration>,
 }
 
 /// Why somebody is not admitted.
@@ -57,6 +61,8 @@ pub enum Refused {
 /// What a rule makes of a token.
 enum Found {
     Yes(Admitted),
+    /// It is somebody's, and they may not.
+    NotHere,
     No,
     Needs(Need),
     Unreachable,
@@ -69,9 +75,18 @@ impl Case<'_> {
         let reads_tokens = rules.iter().any(Rule::reads_tokens);
         let (mut verified, mut unreachable) = (false, false);
         for (at, rule) in rules.iter().enumerate() {
+            if self.is_out_of_question(rule) {
+                // Whoever could tell whose token it is need not be asked.
+                verified |= self.shown.has_token();
+                continue;
+            }
             let mut found = match self.verify(rule) {
                 Found::Yes(found) => found,
                 Found::No => continue,
+                Found::NotHere => {
+                    verified = true;
+                    continue;
+                }
                 Found::Needs(need) => return Err(Refused::Needs(need)),
                 Found::Unreachable => {
                     unreachable = true;
@@ -108,19 +123,41 @@ impl Case<'_> {
     pub fn might_admit(&self, rules: &[Rule]) -> bool {
         rules
             .iter()
-            .any(|rule| !matches!(self.verify(rule), Found::No))
+            .any(|rule| !matches!(self.verify(rule), Found::No | Found::NotHere))
     }
 
-    /// Everybody is admitted; still, one of the `rules` must take the token that is shown.
+    /// Whether a reviewer need not be asked, since the condition of its rule does not hold whatever it says.
+    fn is_out_of_question(&self, rule: &Rule) -> bool {
+        let Some(condition) = rule
+            .when
+            .as_ref()
+            .filter(|_| Reviewer::of(&rule.kind).is_some())
+        else {
+            return false;
+        };
+        let reads = condition.reads();
+        let alone = !reads.identity && reads.claims.is_empty();
+        alone && matches!(self.meets(condition, &Admitted::default()), Ok(false))
+    }
+
+    /// Everybody is admitted; still, one of the `rules` must take the token that is shown. Reviewers that were
+    /// not asked before are not asked for this: they may take it.
     fn must_verify(&self, rules: &[Rule]) -> Result<Option<Arc<Verified>>, Refused> {
-        let mut unreachable = false;
+        let (mut unreachable, mut not_asked) = (false, false);
         for rule in rules.iter().filter(|rule| rule.reads_tokens()) {
+            if Reviewer::of(&rule.kind).is_some() {
+                not_asked = true;
+                continue;
+            }
             match self.verify(rule) {
                 Found::Yes(found) => return Ok(found.verified),
-                Found::No => {}
+                Found::No | Found::NotHere => {}
                 Found::Needs(need) => return Err(Refused::Needs(need)),
                 Found::Unreachable => unreachable = true,
             }
+        }
+        if not_asked {
+            return Ok(None);
         }
         Err(if unreachable {
             Refused::Unreachable
@@ -142,9 +179,45 @@ impl Case<'_> {
                 }
             }
             RuleKind::Jwt(jwt) => self.verify_jwt(jwt),
-            // `crds::policy` lets no such rule through yet.
-            RuleKind::ServiceAccounts(_) | RuleKind::Webhook(_) => Found::No,
+            RuleKind::ServiceAccounts(_) | RuleKind::Webhook(_) => {
+                Reviewer::of(&rule.kind).map_or(Found::No, |reviewer| self.reviewed(reviewer))
+            }
         }
+    }
+
+    fn reviewed(&self, reviewer: Reviewer) -> Found {
+        if reviewer.needs_token() && !self.shown.has_token() {
+            return Found::No;
+        }
+        let recheck = Some(reviewer.recheck());
+        let review = Review {
+            channel: self.policy.channel.clone(),
+            reviewer,
+        };
+        let (verdicts, missing) = match self.shown {
+            Shown::Request { .. } => (&*self.findings.verdicts, Need::Review(review.clone())),
+            Shown::Stream(kept) => (kept.map_or(&[][..], |kept| &kept.verdicts), Need::Anew),
+        };
+        match review::find(verdicts, &review) {
+            None => Found::Needs(missing),
+            Some(None) => Found::Unreachable,
+            Some(Some(verdict)) if verdict.allow && self.is_ahead(verdict.expires) => {
+                Found::Yes(Admitted {
+                    identity: verdict.identity.clone(),
+                    expires: verdict.expires,
+                    recheck,
+                    verified: None,
+                })
+            }
+            Some(Some(verdict)) if verdict.identity.is_some() && self.is_ahead(verdict.expires) => {
+                Found::NotHere
+            }
+            Some(Some(_)) => Found::No,
+        }
+    }
+
+    fn is_ahead(&self, expires: Option<u64>) -> bool {
+        expires.is_none_or(|expires| self.known.now.unix / 1000 < expires.saturating_add(LEEWAY))
     }
 
     fn verify_jwt(&self, rule: &Jwt) -> Found {
@@ -181,8 +254,9 @@ impl Case<'_> {
         match (outcome, url) {
             (Ok(verified), _) => Found::Yes(Admitted {
                 identity: verified.claims.subject.clone(),
+                expires: verified.claims.expires,
                 verified: Some(verified),
-                by_jwt: true,
+                recheck: None,
             }),
             (Err(Unverified::NoSuchKey), Some(url)) if self.findings.unreachable.contains(url) => {
                 Found::Unreachable

@@ -5,13 +5,15 @@
 
 use super::admit::{Admitted, Shown};
 use super::jwt::{LEEWAY, Verified};
-use super::request::{Facts, Request, TokenHash};
+use super::request::{Facts, Request, Token, TokenHash};
+use super::review::Verdicts;
 use super::{Action, Ask, Findings, Known, Refusal, Subject, judge};
 use crate::close::CloseReason;
 use crate::few::Few;
 use crds::policy::{JwtKeys, Policy, Reads, RuleKind};
 use crds::snapshot::Snapshot;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// This identity may do this with these topics.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Grant {
     kept: Option<Arc<Kept>>,
     /// In milliseconds since 1970.
     expires: Option<u64>,
+    /// How often a reviewer is to be asked again.
+    recheck: Option<Duration>,
 }
 
 /// One thing that was granted.
@@ -41,6 +45,10 @@ pub struct Kept {
     /// With the claims that conditions read.
     pub verified: Option<Arc<Verified>>,
     pub facts: Option<Box<Facts>>,
+    /// What reviewers said.
+    pub verdicts: Verdicts,
+    /// The token itself, only where a reviewer will be asked about it again.
+    secret: Option<Token>,
     /// What of claims and facts is there.
     reads: Arc<Reads>,
 }
@@ -57,14 +65,17 @@ pub enum Again {
 }
 
 impl Kept {
-    /// What is kept of `request` for those conditions; none when it is nothing.
+    /// What is kept of `request` for those conditions; none when it is nothing. `asked` are the verdicts if one
+    /// of them admitted.
     fn of(
         request: &Request,
         verified: Option<Arc<Verified>>,
+        asked: Option<&Verdicts>,
         reads: Arc<Reads>,
     ) -> Option<Arc<Self>> {
-        let facts = request.facts.as_ref().filter(|_| reads.request);
-        if request.token.is_none() && facts.is_none() {
+        let facts = request.facts.as_ref();
+        let facts = facts.filter(|_| reads.request || asked.is_some());
+        if request.token.is_none() && facts.is_none() && asked.is_none() {
             return None;
         }
         Some(Arc::new(Self {
@@ -76,6 +87,8 @@ impl Kept {
                 })
             }),
             facts: facts.map(|facts| Box::new(facts.keeping(&reads.headers))),
+            verdicts: asked.cloned().unwrap_or_default(),
+            secret: request.token.clone().filter(|_| asked.is_some()),
             reads,
         }))
     }
@@ -104,15 +117,42 @@ fn reads(items: &[Item]) -> Arc<Reads> {
 
 impl Grant {
     /// For what was just decided: each thing with how it was admitted.
-    pub(super) fn new(action: Action, request: &Request, admitted: Vec<(Ask, Admitted)>) -> Self {
-        let (items, verified, expires) = put_together(admitted);
-        let kept = Kept::of(request, verified, reads(items.all()));
-        Self {
-            action,
-            items,
-            kept,
-            expires,
-        }
+    pub(super) fn new(
+        action: Action,
+        request: &Request,
+        findings: &Findings,
+        admitted: Vec<(Ask, Admitted)>,
+    ) -> Self {
+        let mut together = Together::of(admitted);
+        let asked = together.recheck.map(|_| &findings.verdicts);
+        let kept = Kept::of(
+            request,
+            together.token.take(),
+            asked,
+            reads(together.items.all()),
+        );
+        together.grant(action, kept)
+    }
+
+    /// How often a reviewer is to be asked again; none where none was.
+    #[must_use]
+    pub fn recheck(&self) -> Option<Duration> {
+        self.recheck
+    }
+
+    /// What was asked for, and by whom, to ask reviewers again.
+    #[must_use]
+    pub fn question(&self) -> (Action, Vec<Ask>, Request) {
+        let asks = self.items.all().iter().map(|item| Ask {
+            policy: item.policy.clone(),
+            subject: item.subject.clone(),
+        });
+        let kept = self.kept.as_deref();
+        let request = Request {
+            token: kept.and_then(|kept| kept.secret.clone()),
+            facts: kept.and_then(|kept| Some(Arc::new(Facts::clone(kept.facts.as_deref()?)))),
+        };
+        (self.action, asks.collect(), request)
     }
 
     /// The verified identity; the first one where several Channels each verified their own.
@@ -173,13 +213,7 @@ impl Grant {
             }
             Ok(_) if moved => Again::Ended(CloseReason::Rotated),
             Ok(admitted) => {
-                let (items, _, expires) = put_together(admitted);
-                Again::Renewed(Self {
-                    action: self.action,
-                    items,
-                    kept: self.kept.clone(),
-                    expires,
-                })
+                Again::Renewed(Together::of(admitted).grant(self.action, self.kept.clone()))
             }
         }
     }
@@ -208,23 +242,49 @@ impl Grant {
     }
 }
 
-/// The items, the token that is kept, and when the first evidence runs out.
-fn put_together(admitted: Vec<(Ask, Admitted)>) -> (Few<Item>, Option<Arc<Verified>>, Option<u64>) {
-    let (mut token, mut expires) = (None, None);
-    let mut items = Vec::with_capacity(admitted.len());
-    for (ask, admitted) in admitted {
-        let ends = admitted.verified.as_ref().filter(|_| admitted.by_jwt);
-        let ends = ends.and_then(|token| token.claims.expires);
-        let ends = ends.map(|seconds| seconds.saturating_add(LEEWAY).saturating_mul(1000));
-        expires = expires.into_iter().chain(ends).min();
-        token = token.or(admitted.verified);
-        items.push(Item {
-            policy: ask.policy,
-            subject: ask.subject,
-            identity: admitted.identity,
-        });
+/// All that was granted, and the first of each end.
+struct Together {
+    items: Few<Item>,
+    /// The token that is kept.
+    token: Option<Arc<Verified>>,
+    expires: Option<u64>,
+    recheck: Option<Duration>,
+}
+
+impl Together {
+    fn of(admitted: Vec<(Ask, Admitted)>) -> Self {
+        let (mut token, mut expires, mut recheck) = (None, None, None);
+        let mut items = Vec::with_capacity(admitted.len());
+        for (ask, admitted) in admitted {
+            let ends = admitted
+                .expires
+                .map(|seconds| seconds.saturating_add(LEEWAY).saturating_mul(1000));
+            expires = expires.into_iter().chain(ends).min();
+            recheck = recheck.into_iter().chain(admitted.recheck).min();
+            token = token.or(admitted.verified);
+            items.push(Item {
+                policy: ask.policy,
+                subject: ask.subject,
+                identity: admitted.identity,
+            });
+        }
+        Self {
+            items: items.into(),
+            token,
+            expires,
+            recheck,
+        }
     }
-    (items.into(), token, expires)
+
+    fn grant(self, action: Action, kept: Option<Arc<Kept>>) -> Grant {
+        Grant {
+            action,
+            items: self.items,
+            kept,
+            expires: self.expires,
+            recheck: self.recheck,
+        }
+    }
 }
 
 impl Item {

@@ -1,5 +1,6 @@
 //! Who is admitted, as tables.
 
+mod reviewed;
 mod signed;
 
 use super::*;

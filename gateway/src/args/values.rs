@@ -5,6 +5,7 @@
 use crds::duration::DurationText;
 use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
+use serde_json::Value;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -52,6 +53,27 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
     text.parse::<IpNet>()
         .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
         .map_err(|_invalid| "write networks as 10.0.0.0/8 or addresses as 10.1.2.3")
+}
+
+/// One claim of a token.
+pub fn claim(text: &str) -> Result<(String, Value), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write name=JSON")?;
+    if name.is_empty() {
+        return Err("write name=JSON");
+    }
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value));
+    Ok((name.to_owned(), value))
+}
+
+/// How long a token is good.
+pub fn lifetime(text: &str) -> Result<Duration, &'static str> {
+    const WRONG: &str = "use 1s to 8760h, as in 1h";
+    let time = DurationText::new(text).read().or(Err(WRONG))?;
+    let longest = Duration::from_secs(365 * 24 * 3600);
+    (Duration::from_secs(1)..=longest)
+        .contains(&time)
+        .then_some(time)
+        .ok_or(WRONG)
 }
 
 /// What is listed, else the default of a gateway that reads manifests from files.

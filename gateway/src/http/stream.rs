@@ -150,6 +150,7 @@ async fn prepare(
                 start,
                 filter: (!wanted.selectors.is_empty()).then(|| Filter::new(wanted.selectors)),
             });
+    let recheck = grant.recheck();
     Ok(Opening {
         head: asked.lines.clone().unwrap_or_default(),
         subscriptions: subscriptions.collect(),
@@ -162,6 +163,7 @@ async fn prepare(
         heartbeat,
         retry: scaled(retry, RETRY_JITTER),
         max_age: max_age.map(|age| scaled(age, AGE_JITTER)),
+        recheck: recheck.map(|time| scaled(time, AGE_JITTER)),
     })
 }
 

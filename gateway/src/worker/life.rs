@@ -226,7 +226,7 @@ impl Streams {
             };
             match place.stream.grant.again(&redeciding.snapshot, &known) {
                 Again::Unchanged => {}
-                Again::Renewed(grant) => place.stream.renew(grant, now),
+                Again::Renewed(grant) => self.renew(key, grant, table, now),
                 Again::Ended(reason) => self.end(key, reason, table, now),
             }
         }
@@ -292,6 +292,7 @@ impl Streams {
                     return self.close(key, reason, table);
                 }
             }
+            Due::Recheck => self.ask_again(key, now),
             Due::End(reason) => self.end(key, reason, table, now),
             Due::Close(reason) => return self.close(key, reason, table),
         }

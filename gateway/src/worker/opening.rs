@@ -71,6 +71,8 @@ pub struct Opening {
     pub retry: Duration,
     /// Jittered for this stream; none never rotates.
     pub max_age: Option<Duration>,
+    /// How often reviewers are asked again, jittered for this stream.
+    pub recheck: Option<Duration>,
 }
 
 /// The place of the one request that becomes a stream, with whether it spoke HTTP/1.0.

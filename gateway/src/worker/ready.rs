@@ -6,6 +6,7 @@ use super::opening::Opening;
 use super::slab::Key;
 use super::socket::Socket;
 use super::stream::Framing;
+use crate::evidence::Outcome;
 use crate::limits::ConnectionPermit;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
@@ -29,6 +30,7 @@ pub struct Handed {
 pub struct Ready {
     keys: Mutex<Vec<Key>>,
     handed: Mutex<Vec<Handed>>,
+    reviewed: Mutex<Vec<(Key, Outcome)>>,
     waker: AtomicWaker,
 }
 
@@ -44,6 +46,17 @@ impl Ready {
         std::mem::take(&mut self.handed.lock())
     }
 
+    /// Tells the worker what reviewers said about a stream that is open.
+    pub fn review(&self, key: Key, outcome: Outcome) {
+        self.reviewed.lock().push((key, outcome));
+        self.waker.wake();
+    }
+
+    /// Moves out all that reviewers said.
+    pub fn take_reviewed(&self) -> Vec<(Key, Outcome)> {
+        std::mem::take(&mut self.reviewed.lock())
+    }
+
     /// Moves the keys of all streams that were called to the end of `keys`.
     pub fn take_keys(&self, keys: &mut Vec<Key>) {
         keys.append(&mut self.keys.lock());
@@ -52,7 +65,9 @@ impl Ready {
     /// Whether something waits; if not, the task of `context` is woken when something comes.
     pub fn poll_ready(&self, context: &Context<'_>) -> bool {
         self.waker.register(context.waker());
-        !self.keys.lock().is_empty() || !self.handed.lock().is_empty()
+        !self.keys.lock().is_empty()
+            || !self.handed.lock().is_empty()
+            || !self.reviewed.lock().is_empty()
     }
 }
 

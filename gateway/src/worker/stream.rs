@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 /// A listener parked this long without one byte accepted is stalled.
 pub const STALLED_AFTER: Duration = Duration::from_secs(15);
+/// So many further times reviewers may be out of reach before a stream that they admitted ends.
+const UNREVIEWED: u8 = 2;
 /// What a parked stream gets for its rest and `siar.end` when it must end.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -66,6 +68,8 @@ pub enum Due {
     Nothing,
     /// Silence has lasted long enough.
     Heartbeat,
+    /// Reviewers are to be asked again.
+    Recheck,
     /// It must end for this reason.
     End(CloseReason),
     /// Its last words took too long.
@@ -90,6 +94,11 @@ pub struct Stream {
     pub last_write: Instant,
     pub expires: Option<Instant>,
     pub rotates: Option<Instant>,
+    /// When reviewers are asked again; none while they are, and where there are none.
+    rechecks: Option<Instant>,
+    recheck_every: Option<Duration>,
+    /// Times in a row that they could not be asked.
+    unreviewed: u8,
     heartbeat: Duration,
     retry: Duration,
 }
@@ -111,6 +120,9 @@ impl Stream {
             last_write: now.steady,
             expires: deadline(opening.grant.expires(), now),
             rotates: opening.max_age.map(|age| now.steady + age),
+            rechecks: opening.recheck.map(|time| now.steady + time),
+            recheck_every: opening.recheck,
+            unreviewed: 0,
             heartbeat: opening.heartbeat,
             retry: opening.retry,
             grant: opening.grant,
@@ -128,7 +140,10 @@ impl Stream {
             Writer::Ready => self.last_write + self.heartbeat,
             Writer::Parked { since, .. } => since + STALLED_AFTER,
         };
-        for other in [self.expires, self.rotates].into_iter().flatten() {
+        for other in [self.expires, self.rotates, self.rechecks]
+            .into_iter()
+            .flatten()
+        {
             next = next.min(other);
         }
         next
@@ -155,6 +170,9 @@ impl Stream {
         if self.rotates.is_some_and(|rotates| now >= rotates) {
             return Due::End(CloseReason::Rotated);
         }
+        if self.rechecks.is_some_and(|rechecks| now >= rechecks) {
+            return Due::Recheck;
+        }
         if matches!(self.writer, Writer::Ready) && now >= self.last_write + self.heartbeat {
             return Due::Heartbeat;
         }
@@ -172,10 +190,35 @@ impl Stream {
         }
     }
 
-    /// A new decision admitted it.
+    /// A new decision admitted it. One for another identity ends it: it counts and is named by the old one.
     pub fn renew(&mut self, grant: Grant, now: Now) {
+        if grant.identity() != self.grant.identity() {
+            return self.end(CloseReason::Rotated, now.steady);
+        }
         self.expires = deadline(grant.expires(), now);
         self.grant = grant;
+    }
+
+    /// Reviewers are being asked.
+    pub fn rechecking(&mut self) {
+        self.rechecks = None;
+    }
+
+    /// They still admit it.
+    pub fn reviewed(&mut self, grant: Grant, now: Now) {
+        self.unreviewed = 0;
+        self.rechecks = self.recheck_every.map(|time| now.steady + time);
+        self.renew(grant, now);
+    }
+
+    /// They could not be asked: the grant stays for a while.
+    pub fn not_reviewed(&mut self, now: Instant) {
+        self.unreviewed += 1;
+        if self.unreviewed > UNREVIEWED {
+            self.end(CloseReason::Unavailable, now);
+        } else {
+            self.rechecks = self.recheck_every.map(|time| now + time);
+        }
     }
 
     /// The socket took everything.

@@ -86,8 +86,12 @@ fn check_names_file_line_and_mend_of_what_is_wrong() {
             &["default/x rejected UnsupportedRedis"],
         ),
         (
-            "spec: {access: {subscribe: [{serviceAccounts: {}}]}}\n",
-            &["default/x rejected UnsupportedRule", "serviceAccounts"],
+            "spec: {access: {subscribe: [{anonymous: {}, when: 'claims.'}]}}\n",
+            &[
+                "default/x rejected InvalidSpec",
+                "subscribe[0].when",
+                "column",
+            ],
         ),
     ] {
         let one = folder(&[("a.yaml", format!("{head}{spec}")), ("b.yaml", open("b"))]);

@@ -56,6 +56,7 @@ pub fn stream(rings: &[Ring], framing: Framing, now: Now) -> Stream {
         heartbeat: Duration::from_secs(15),
         retry: Duration::from_secs(2),
         max_age: Some(Duration::from_secs(600)),
+        recheck: None,
     };
     Stream::new(opening, subs.into(), framing, now)
 }

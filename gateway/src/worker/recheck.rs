@@ -1,0 +1,64 @@
+//! Asks reviewers again about streams that stay open.
+//!
+//! Owns: when, and what follows from the answer. Never: waits for it. Used by: `worker`.
+
+use super::Streams;
+use super::slab::Key;
+use super::table::Table;
+use crate::access::Grant;
+use crate::clock::Now;
+use crate::close::CloseReason;
+use crate::evidence::{Evidence, Outcome};
+
+impl Streams {
+    /// Has reviewers asked about the stream; the answer comes through `ready`.
+    pub fn ask_again(&mut self, key: Key, now: Now) {
+        let Some(place) = self.slab.get_mut(key) else {
+            return;
+        };
+        let (ready, grant) = (self.ready.clone(), place.stream.grant.clone());
+        let answer = move |outcome| ready.review(key, outcome);
+        if Evidence::recheck(&self.evidence, grant, answer).is_err() {
+            place.stream.not_reviewed(now.steady);
+        } else {
+            place.stream.rechecking();
+        }
+    }
+
+    /// Takes in what reviewers said.
+    pub fn take_reviews(&mut self, table: &mut Table, now: Now) {
+        for (key, outcome) in self.ready.take_reviewed() {
+            let Some(place) = self.slab.get_mut(key) else {
+                continue;
+            };
+            match outcome {
+                Outcome::Granted(grant) => place.stream.reviewed(grant, now),
+                Outcome::Denied(_) => place.stream.end(CloseReason::Revoked, now.steady),
+                Outcome::Unreachable => place.stream.not_reviewed(now.steady),
+            }
+            self.settle(key, table, now);
+        }
+    }
+
+    /// A new decision admitted the stream.
+    pub fn renew(&mut self, key: Key, grant: Grant, table: &mut Table, now: Now) {
+        if let Some(place) = self.slab.get_mut(key) {
+            place.stream.renew(grant, now);
+        }
+        self.settle(key, table, now);
+    }
+
+    /// Writes the end of a stream that has to end, and enters the others for what is due next.
+    fn settle(&mut self, key: Key, table: &mut Table, now: Now) {
+        let Some(place) = self.slab.get_mut(key) else {
+            return;
+        };
+        if place.stream.ending.is_some() {
+            return self.flush(key, table, now);
+        }
+        let deadline = place.stream.deadline();
+        if self.wheel.tick_after(deadline) < place.stream.armed {
+            place.stream.armed = self.wheel.enter(key, deadline);
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! Webhooks and service accounts decide: what they are told, what follows from their answers, and that one which
+//! does not answer turns nobody away for good.
+
+use super::check;
+use crate::{Channel, Gateway, GatewaySetup, Listener};
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
+use tests::cluster::{Cluster, Setup};
+use tests::http::Ask;
+use tests::listen::Listen;
+use tests::wait::until_time;
+use tests::webhook::{Verdict, Webhook};
+
+const TOKEN: &str = "a-token-that-only-the-webhook-knows";
+
+/// The Channel `c` that asks `webhook` about listeners, and about publishers.
+fn asking(webhook: &Webhook) -> Channel {
+    let rule = json!({"webhook": {"url": webhook.url(), "timeout": "1s", "recheck": "10s"}});
+    Channel::closed("c")
+        .topics(&["c", "c.{user}"])
+        .with("access", json!({"subscribe": [rule], "publish": [rule]}))
+}
+
+async fn serving(webhook: &Webhook) -> Gateway {
+    GatewaySetup::new()
+        .channel(&asking(webhook))
+        .channel(&Channel::open("sibling"))
+        .start()
+        .await
+}
+
+/// The one end that a listener is told.
+async fn end(mut listener: Listener) -> String {
+    let events = listener.rest().await;
+    let end: Value = serde_json::from_str(&events.last().expect("an end").data).unwrap();
+    end["reason"].as_str().unwrap().to_owned()
+}
+
+/// An EventSource is told to come back, and everybody else, too.
+async fn will_pass(gateway: &Gateway, listen: Listen) {
+    assert_eq!(end(listen.await).await, "unavailable");
+    let answer = Ask::get(gateway.public(), "/stream?channel=c").send().await;
+    check(&answer, 503, "unavailable");
+    assert!(answer.header("retry-after").is_some());
+}
+
+#[tokio::test]
+async fn a_webhook_is_told_what_is_asked_and_names_who_asks() {
+    let webhook = Webhook::start().await;
+    webhook.answer(Verdict::allow_as("eve"));
+    let gateway = serving(&webhook).await;
+    let listen = gateway.listen("c").channel("c.7").channel("sibling");
+    let _open = listen.token(TOKEN).await;
+    let asked = webhook.asked();
+    assert_eq!(asked.len(), 1, "one question for both topics");
+    let expected = json!({
+        "action": "subscribe", "channel": "default/c", "topics": ["c", "c.7"], "token": TOKEN,
+        "ip": "127.0.0.1", "origin": "", "path": "/stream",
+    });
+    assert_eq!(asked[0].json(), expected);
+    let presence = gateway.get("/presence?channel=c").await.expect(200).json();
+    assert_eq!(presence["identities"], json!(["eve"]));
+    let asked = webhook.asked();
+    let last = asked.last().unwrap().json();
+    assert_eq!(
+        (&last["action"], &last["token"]),
+        (&json!("publish"), &Value::Null)
+    );
+    drop(gateway.listen("c").token(TOKEN).await);
+    let before = webhook.asked().len();
+    drop(gateway.listen("c").token(TOKEN).await);
+    assert_eq!(
+        webhook.asked().len(),
+        before,
+        "an answer is good for a few seconds"
+    );
+}
+
+#[tokio::test]
+async fn a_webhook_that_says_no_is_obeyed() {
+    let webhook = Webhook::start().await;
+    webhook.answer(Verdict::deny("not today"));
+    let gateway = serving(&webhook).await;
+    check(
+        &gateway.listen("c").token(TOKEN).refused().await,
+        401,
+        "bad-token",
+    );
+    check(&gateway.listen("c").refused().await, 401, "no-token");
+    webhook.answer(Verdict::Body(json!({"allow": false, "identity": "eve"})));
+    check(
+        &gateway.listen("c.1").token(TOKEN).refused().await,
+        403,
+        "not-admitted",
+    );
+    check(
+        &gateway
+            .post(&[("channel", "c.2")], "x")
+            .token(TOKEN)
+            .send()
+            .await,
+        403,
+        "not-admitted",
+    );
+    assert_eq!(webhook.asked().len(), 4);
+}
+
+#[tokio::test]
+async fn a_webhook_that_gives_no_answer_turns_nobody_away_for_good() {
+    let webhook = Webhook::start().await;
+    let gateway = serving(&webhook).await;
+    for broken in [
+        Verdict::Status(500),
+        Verdict::Status(204),
+        Verdict::NotJson,
+        Verdict::Body(json!({"allow": "yes"})),
+        Verdict::Redirect("http://127.0.0.1:1/".into()),
+        Verdict::Hangs,
+    ] {
+        webhook.answer(broken);
+        will_pass(&gateway, gateway.listen("c").token(TOKEN)).await;
+        gateway.listen("sibling").await.cursor().await;
+    }
+    webhook.answer(Verdict::allow());
+    gateway.listen("c").token(TOKEN).await.cursor().await;
+}
+
+#[tokio::test]
+async fn a_webhook_has_to_bear_so_many_requests_at_once() {
+    let webhook = Webhook::start().await;
+    webhook.answer(Verdict::Hangs);
+    let gateway = serving(&webhook).await;
+    let mut asking = Vec::new();
+    for number in 0..60 {
+        let listen = gateway.listen(&format!("c.{number}")).token(TOKEN);
+        asking.push(tokio::spawn(async move { end(listen.await).await }));
+    }
+    for asked in asking {
+        assert_eq!(asked.await.unwrap(), "unavailable");
+    }
+    assert_eq!(webhook.most_at_once(), 32);
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_the_webhook_says_no_later() {
+    let webhook = Webhook::start().await;
+    let gateway = serving(&webhook).await;
+    let stays = gateway.listen("c.stays").token(TOKEN).await;
+    let ends = gateway.listen("c.ends").token(TOKEN).await;
+    webhook.answer_by(|asked| {
+        let ends = asked.json()["topics"] == json!(["c.ends"]);
+        if ends {
+            Verdict::deny("no more")
+        } else {
+            Verdict::allow()
+        }
+    });
+    assert_eq!(end(ends).await, "revoked");
+    drop(stays);
+}
+
+#[tokio::test]
+async fn a_webhook_that_is_gone_keeps_its_streams_for_two_further_rechecks() {
+    let webhook = Webhook::start().await;
+    let gateway = serving(&webhook).await;
+    let listener = gateway.listen("c").token(TOKEN).await;
+    webhook.answer(Verdict::Status(500));
+    let before = webhook.asked().len();
+    until_time(Duration::from_secs(60), "the stream to end", || async {
+        let metrics = gateway.metrics().await;
+        match metrics.sum("siar_streams_closed_total", &[("reason", "unavailable")]) {
+            1.0 => Ok(()),
+            other => Err(format!("{other} ended")),
+        }
+    })
+    .await;
+    assert_eq!(webhook.asked().len(), before + 3);
+    assert_eq!(end(listener).await, "unavailable");
+}
+
+#[tokio::test]
+async fn a_webhook_may_say_until_when() {
+    let webhook = Webhook::start().await;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
+    webhook.answer(Verdict::Allow {
+        identity: None,
+        expires: Some(json!(now.as_secs() + 1)),
+    });
+    let gateway = serving(&webhook).await;
+    assert_eq!(end(gateway.listen("c").token(TOKEN).await).await, "expired");
+}
+
+/// A cluster in which `gateway` may ask for reviews and the account `shop/reader` may listen to the Channel `c`.
+async fn cluster() -> Cluster {
+    let cluster = Setup::default().identity("gateway", &[]).start().await;
+    let subject = |kind: &str, name: &str| json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"});
+    cluster
+        .apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "gateway"},
+            "roleRef": subject("ClusterRole", "system:auth-delegator"), "subjects": [subject("User", "gateway")],
+        }))
+        .await;
+    cluster
+        .apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "reader", "namespace": "default"},
+            "rules": [{"apiGroups": ["siar.dev"], "resources": ["channels"], "resourceNames": ["c"], "verbs": ["subscribe"]}],
+        }))
+        .await;
+    cluster
+        .apply(&json!({
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "reader", "namespace": "default"},
+            "roleRef": subject("Role", "reader"),
+            "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "shop"}],
+        }))
+        .await;
+    cluster
+}
+
+#[tokio::test]
+async fn service_accounts_are_admitted_by_rbac() {
+    let cluster = cluster().await;
+    let rule = json!({"serviceAccounts": {"recheck": "10s"}});
+    let access = json!({"subscribe": [rule], "publish": [rule]});
+    let gateway = GatewaySetup::new()
+        .channel(&Channel::closed("c").with("access", access))
+        .env(
+            "KUBECONFIG",
+            cluster.kubeconfig("gateway").to_str().unwrap(),
+        )
+        .start()
+        .await;
+    let account = async |name: &str, audience: &str| {
+        cluster
+            .service_account_token("shop", name, &[audience])
+            .await
+    };
+    let reader = account("reader", "siar").await;
+    let listen = |token: &str| gateway.listen("c").token(token);
+    tests::wait::until("RBAC to count", || {
+        let listen = listen(&reader);
+        async move {
+            match listen.try_open().await.unwrap() {
+                Ok(_) => Ok(()),
+                Err(answer) => Err(answer.text()),
+            }
+        }
+    })
+    .await;
+    let open = listen(&reader).await;
+    let stranger = account("stranger", "siar").await;
+    check(&listen(&stranger).refused().await, 403, "not-admitted");
+    check(
+        &listen(&account("reader", "other").await).refused().await,
+        401,
+        "bad-token",
+    );
+    check(
+        &listen("no-token-of-this-cluster").refused().await,
+        401,
+        "bad-token",
+    );
+    check(&gateway.listen("c").refused().await, 401, "no-token");
+    check(
+        &gateway
+            .post(&[("channel", "c")], "x")
+            .token(&reader)
+            .send()
+            .await,
+        403,
+        "not-admitted",
+    );
+    cluster.kubectl(&["delete", "rolebinding", "reader"]).await;
+    assert_eq!(end(open).await, "revoked");
+    cluster.freeze();
+    let late = account_of(&reader);
+    assert_eq!(end(listen(&late).await).await, "unavailable");
+    cluster.thaw();
+}
+
+/// Another token of nobody, which was not asked about before.
+fn account_of(token: &str) -> String {
+    format!("{token}x")
+}
