@@ -162,7 +162,8 @@ impl World {
             self.hidden.token(what, token);
         }
         self.hidden.token("a claim", OF_CLAIM);
-        self.hidden.token("the gateway's own token", "token-of-gateway");
+        self.hidden
+            .token("the gateway's own token", "token-of-gateway");
         self.hidden.bytes("the shared key", SHARED);
         self.hidden.bytes("the token of the Secret", READER);
         self.hidden.bytes("the key in a URL", OF_URL);

@@ -5,6 +5,7 @@ mod claims; // what a token must claim
 mod conditions; // what conditions see, and what they do not
 mod pages; // cookies, origins, preflights
 mod paths; // kinds of rules, and rights that are not each other's
+mod reviewed; // webhooks and service accounts
 mod signatures; // who signed it, and by what algorithm
 mod topics; // captures: a token for one topic never opens another
 mod visit;
@@ -93,7 +94,7 @@ fn ana_with(more: Value) -> Value {
 }
 
 fn all(world: &World) -> Vec<Case> {
-    let parts: [fn(&World) -> Vec<Case>; 7] = [
+    let parts: [fn(&World) -> Vec<Case>; 8] = [
         signatures::cases,
         claims::cases,
         ways::cases,
@@ -101,6 +102,7 @@ fn all(world: &World) -> Vec<Case> {
         topics::cases,
         pages::cases,
         conditions::cases,
+        reviewed::cases,
     ];
     parts.into_iter().flat_map(|part| part(world)).collect()
 }
@@ -109,6 +111,7 @@ fn all(world: &World) -> Vec<Case> {
 async fn every_visit_of_the_table_ends_as_it_says() {
     let world = World::start().await;
     let cases = all(&world);
+    world.until_rbac_counts().await;
     let mut names = BTreeSet::new();
     for case in &cases {
         assert!(names.insert(&case.name), "two cases: {}", case.name);

@@ -10,10 +10,16 @@ const NOT: Expected = Expected::Refused(403, "not-admitted");
 const FORWARDED: &str = "X-Forwarded-For";
 
 pub fn cases(world: &World) -> Vec<Case> {
-    [claims(world), addresses(), requests(world)]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        claims(world),
+        kinds(world),
+        addresses(),
+        proxies(),
+        requests(world),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 fn claims(world: &World) -> Vec<Case> {
@@ -50,6 +56,17 @@ fn claims(world: &World) -> Vec<Case> {
             "asks",
             &with(json!({ "banned": false })),
         ),
+    ]
+}
+
+/// Claims of other kinds than the condition means.
+fn kinds(world: &World) -> Vec<Case> {
+    let with = |more: Value| world.token(&ana_with(more));
+    let token = world.token(&ana());
+    let not = |name: &str, channel: &str, token: &str| {
+        Case::new(name, Visit::channel(channel).token(token), NOT)
+    };
+    vec![
         not(
             "a number that is too small",
             "kinds",
@@ -114,7 +131,6 @@ fn claims(world: &World) -> Vec<Case> {
 /// `request.ip`, and who may say that it is another.
 fn addresses() -> Vec<Case> {
     let on = || Visit::channel("ip");
-    let by_proxy = |hops: &str| on().from(PROXY).header(FORWARDED, hops);
     let spoofed = |name: &str, value: &str| on().header(name, value);
     vec![
         Case::new("from the address", on().from(OFFICE), ANYBODY),
@@ -140,6 +156,14 @@ fn addresses() -> Vec<Case> {
             on().from(OFFICE).header(FORWARDED, "127.0.0.3"),
             ANYBODY,
         ),
+    ]
+}
+
+/// A proxy is believed, from right to left.
+fn proxies() -> Vec<Case> {
+    let on = || Visit::channel("ip");
+    let by_proxy = |hops: &str| on().from(PROXY).header(FORWARDED, hops);
+    vec![
         Case::new("told by the proxy", by_proxy(OFFICE), ANYBODY),
         Case::new(
             "told by the proxy with a port",

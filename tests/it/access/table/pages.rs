@@ -15,8 +15,10 @@ pub fn cases(world: &World) -> Vec<Case> {
     let own = format!("http://{}", world.gateway.public());
     [
         streams(&token, &own),
+        any_origin(&token, &own),
         look_alikes(&token),
         posts(&token, &own),
+        other_posts(&token),
         others(&token),
         preflights(),
     ]
@@ -71,6 +73,15 @@ fn streams(token: &str, own: &str) -> Vec<Case> {
             Visit::channel("open").origin(EVIL),
             ORIGIN,
         ),
+    ]
+}
+
+/// Where any origin may read, cookies do not count.
+fn any_origin(token: &str, own: &str) -> Vec<Case> {
+    let cookie = |channel: &str| Visit::channel(channel).cookie(token);
+    let header = |channel: &str| Visit::channel(channel).token(token);
+    let query = |channel: &str| Visit::channel(channel).access_token(token);
+    vec![
         Case::new(
             "a cookie from any origin",
             cookie("star").origin(EVIL),
@@ -203,6 +214,13 @@ fn posts(token: &str, own: &str) -> Vec<Case> {
             post("star").cookie(token).origin(EVIL),
             NO_TOKEN,
         ),
+    ]
+}
+
+/// A token in the header is no page's doing, and odd requests are still POSTs.
+fn other_posts(token: &str) -> Vec<Case> {
+    let post = |channel: &str| Visit::channel(channel).at("/publish");
+    vec![
         Case::new(
             "a POST with a token from any origin",
             post("star").token(token).origin(EVIL),

@@ -70,82 +70,49 @@ fn kinds_of_rules(token: &str) -> Vec<Case> {
 /// How a token is put into a visit.
 type Way = fn(Visit, &str) -> Visit;
 
+const HEADER: Way = Visit::token;
+const COOKIE: Way = Visit::cookie;
+const QUERY: Way = Visit::access_token;
+const NOTHING: Way = |visit, _| visit;
+const NONSENSE: Way = |visit, _| visit.token("x");
+const BOTH: Way = |visit, token| visit.token(token).access_token(BEN);
+const WATCHERS: Way = |visit, _| visit.token(WATCHER);
+
+const NOT_ADMITTED: Expected = Expected::Refused(403, "not-admitted");
+const UNKNOWN: Expected = Expected::Refused(404, "unknown-topic");
+const OK: Expected = Expected::Answer(200);
+
 /// The other paths, and rights that are not each other's.
 fn paths(token: &str) -> Vec<Case> {
-    const NOT_ADMITTED: Expected = Expected::Refused(403, "not-admitted");
-    const UNKNOWN: Expected = Expected::Refused(404, "unknown-topic");
-    const OK: Expected = Expected::Answer(200);
-    let (header, query): (Way, Way) = (Visit::token, Visit::access_token);
-    let cookie: Way = Visit::cookie;
-    let nothing: Way = |visit, _| visit;
-    let bad: Way = |visit, _| visit.token("x");
-    let both: Way = |visit, token| visit.token(token).access_token(BEN);
-    let watcher: Way = |visit, _| visit.token(WATCHER);
     let signed = "fixed-es256";
     [
-        ("with a token", signed, "/history", header, OK),
-        ("with a cookie", signed, "/history", cookie, OK),
-        ("with a parameter", signed, "/history", query, OK),
-        ("without a token", signed, "/history", nothing, NONE),
-        ("with a bad token", signed, "/history", bad, BAD),
-        (
-            "with the right to publish alone",
-            "tokens",
-            "/history",
-            watcher,
-            BAD,
-        ),
-        (
-            "with the right to listen alone",
-            signed,
-            "/presence",
-            header,
-            BAD,
-        ),
-        ("without a token", signed, "/presence", nothing, NONE),
-        (
-            "where anybody may publish",
-            "public",
-            "/presence",
-            nothing,
-            OK,
-        ),
-        (
-            "where nobody may publish",
-            "mute",
-            "/presence",
-            header,
-            NOT_ADMITTED,
-        ),
-        ("with the right to publish", "own", "/presence", header, OK),
-        (
-            "with the right to listen alone",
-            signed,
-            "/publish",
-            header,
-            BAD,
-        ),
-        ("without a token", signed, "/publish", nothing, NONE),
-        ("where anybody may", "public", "/publish", nothing, OK),
-        (
-            "where anybody may, with nonsense",
-            "public",
-            "/publish",
-            bad,
-            OK,
-        ),
-        ("where nobody may", "mute", "/publish", header, NOT_ADMITTED),
-        ("with a token", "own", "/publish", header, OK),
-        ("with a parameter", "own", "/publish", query, OK),
-        ("with two tokens", "own", "/publish", both, TWO),
-        ("with a bad token", "own", "/publish", bad, BAD),
-        ("with a token", signed, "/default/history", header, OK),
-        ("with a token", signed, "/other/history", header, UNKNOWN),
+        ("with a token", signed, "/history", HEADER, OK),
+        ("with a cookie", signed, "/history", COOKIE, OK),
+        ("with a parameter", signed, "/history", QUERY, OK),
+        ("without a token", signed, "/history", NOTHING, NONE),
+        ("with a bad token", signed, "/history", NONSENSE, BAD),
+        ("by who may publish", "tokens", "/history", WATCHERS, BAD),
+        ("by who may listen", signed, "/presence", HEADER, BAD),
+        ("without a token", signed, "/presence", NOTHING, NONE),
+        ("of anybody", "public", "/presence", NOTHING, OK),
+        ("of nobody", "mute", "/presence", HEADER, NOT_ADMITTED),
+        ("by who may publish", "own", "/presence", HEADER, OK),
+        ("by who may listen", signed, "/publish", HEADER, BAD),
+        ("without a token", signed, "/publish", NOTHING, NONE),
+        ("by anybody", "public", "/publish", NOTHING, OK),
+        ("by anybody, nonsense", "public", "/publish", NONSENSE, OK),
+        ("by nobody", "mute", "/publish", HEADER, NOT_ADMITTED),
+        ("with a token", "own", "/publish", HEADER, OK),
+        ("with a parameter", "own", "/publish", QUERY, OK),
+        ("with two tokens", "own", "/publish", BOTH, TWO),
+        ("with a bad token", "own", "/publish", NONSENSE, BAD),
+        ("with a token", signed, "/default/history", HEADER, OK),
+        ("with a token", signed, "/other/history", HEADER, UNKNOWN),
         (
             "with a token",
             signed,
             "/default%2F../history",
-            header,
+            HEADER,
             UNKNOWN,
         ),
     ]

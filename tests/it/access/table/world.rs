@@ -2,13 +2,19 @@
 
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
+use tests::cluster::{Cluster, Setup};
 use tests::issuer::{Algorithm, Issuer, Jwks, Key};
 use tests::manifest::secret;
+use tests::webhook::Webhook;
+
+use super::reviewed::verdict;
 
 /// Who may ask who listens, everywhere.
 pub const WATCHER: &str = "token-of-the-watcher";
 /// A token of the Secret `readers`.
 pub const BEN: &str = "token-of-ben";
+/// The same, by another name.
+pub const READER: &str = BEN;
 pub const ISSUER: &str = "https://id.example/realms/shop";
 pub const SHOP: &str = "https://shop.example";
 /// A proxy whose `X-Forwarded-For` is believed.
@@ -24,7 +30,11 @@ pub struct World {
     _issuer: Issuer,
     /// Whom only tokens name.
     pub rogue: Issuer,
+    /// Of the service accounts: one with the right to listen, one without, the first for another audience.
+    pub accounts: [String; 3],
     keys: Vec<Key>,
+    _webhook: Webhook,
+    _cluster: Cluster,
 }
 
 impl World {
@@ -37,8 +47,13 @@ impl World {
         let keys: Vec<Key> = Algorithm::ALL.into_iter().map(new).collect();
         let jwks = keys.iter().map(|key| key.jwk(key.algorithm().name()));
         issuer.serve(Jwks::Keys(jwks.collect()));
-        let mut setup = GatewaySetup::new().flag("--trusted-proxies", &format!("{PROXY}/32"));
-        for channel in channels(&issuer.url()) {
+        let (webhook, cluster) = (Webhook::start().await, cluster().await);
+        webhook.answer_by(verdict);
+        let kubeconfig = cluster.kubeconfig("gateway");
+        let mut setup = GatewaySetup::new()
+            .flag("--trusted-proxies", &format!("{PROXY}/32"))
+            .env("KUBECONFIG", kubeconfig.to_str().expect("a path"));
+        for channel in channels(&issuer.url(), &webhook.url()) {
             setup = setup.channel(&channel);
         }
         let gateway = setup.file("secrets", secrets(&keys)).start().await;
@@ -49,7 +64,10 @@ impl World {
             gateway,
             _issuer: issuer,
             rogue,
+            accounts: accounts(&cluster).await,
             keys,
+            _webhook: webhook,
+            _cluster: cluster,
         }
     }
 
@@ -58,6 +76,19 @@ impl World {
         let mut keys = self.keys.iter();
         keys.find(|key| key.algorithm() == algorithm)
             .expect("there is a key of each algorithm")
+    }
+
+    /// Authorization by RBAC is eventual: waits until it has seen the roles.
+    pub async fn until_rbac_counts(&self) {
+        tests::wait::until("RBAC to count", || async {
+            let listen = self
+                .gateway
+                .listen("accounts.first")
+                .token(&self.accounts[0]);
+            let opened = listen.try_open().await.expect("an answer");
+            opened.map(drop).map_err(|answer| answer.text())
+        })
+        .await;
     }
 
     /// A token with these claims, signed with the ES256 key, whose `kid` is `ES256`.
@@ -130,8 +161,9 @@ fn channel(name: &str, rules: &[Value]) -> Channel {
         )
 }
 
-fn channels(jwks: &str) -> Vec<Channel> {
+fn channels(jwks: &str, webhook: &str) -> Vec<Channel> {
     let mut all = signed(jwks);
+    all.extend(reviewed(webhook));
     all.extend(claimed(jwks));
     all.extend(conditional());
     all.extend(of_pages());
@@ -237,5 +269,65 @@ fn of_pages() -> Vec<Channel> {
         publishing("own", json!([readers(), jwt()])),
         channel("mute", &[]).with("access", json!({ "subscribe": [anybody()] })),
         Channel::open("public").topics(&["public.{case}"]),
+    ]
+}
+
+/// Those that ask others.
+fn reviewed(webhook: &str) -> Vec<Channel> {
+    let watchers = json!({ "tokens": { "secretRef": { "name": "watchers" } } });
+    let rule = json!({ "webhook": { "url": webhook, "timeout": "3s" } });
+    let accounts = json!({ "serviceAccounts": {} });
+    let asking = |name: &str, rules: &[Value]| {
+        let publish = [std::slice::from_ref(&watchers), rules].concat();
+        channel(name, &[]).with("access", json!({ "subscribe": rules, "publish": publish }))
+    };
+    vec![
+        asking("hook", std::slice::from_ref(&rule))
+            .topics(&["hook.{answer}.{case}"])
+            .origins(&[SHOP]),
+        asking("beside", &[jwt(), rule]).topics(&["beside.{answer}.{case}"]),
+        asking("accounts", std::slice::from_ref(&accounts)),
+        asking("bookings", &[accounts]),
+    ]
+}
+
+/// A cluster in which the gateway may ask for reviews, and `shop/reader` may listen to the Channel `accounts`.
+async fn cluster() -> Cluster {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    let version = format!("{RBAC}/v1");
+    let cluster = Setup::default().identity("gateway", &[]).start().await;
+    let to = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": RBAC });
+    let named = json!({ "name": "reader", "namespace": "default" });
+    let rule = json!({
+        "apiGroups": ["siar.dev"], "resources": ["channels"], "resourceNames": ["accounts"], "verbs": ["subscribe"],
+    });
+    let account = json!({ "kind": "ServiceAccount", "name": "reader", "namespace": "shop" });
+    for object in [
+        json!({
+            "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": "gateway" },
+            "roleRef": to("ClusterRole", "system:auth-delegator"), "subjects": [to("User", "gateway")],
+        }),
+        json!({ "apiVersion": version, "kind": "Role", "metadata": named, "rules": [rule] }),
+        json!({
+            "apiVersion": version, "kind": "RoleBinding", "metadata": named,
+            "roleRef": to("Role", "reader"), "subjects": [account],
+        }),
+    ] {
+        cluster.apply(&object).await;
+    }
+    cluster
+}
+
+async fn accounts(cluster: &Cluster) -> [String; 3] {
+    [
+        cluster
+            .service_account_token("shop", "reader", &["siar"])
+            .await,
+        cluster
+            .service_account_token("shop", "stranger", &["siar"])
+            .await,
+        cluster
+            .service_account_token("shop", "reader", &["shop"])
+            .await,
     ]
 }
