@@ -225,7 +225,7 @@ impl Case<'_> {
             return Found::No;
         }
         let (keys, url) = match &rule.keys {
-            JwtKeys::Fixed(keys) => (Some(Arc::new(keys.clone())), None),
+            JwtKeys::Fixed(keys) => (Some(keys.clone()), None),
             JwtKeys::Url(url) => (self.known.keyring.find(url), Some(url)),
         };
         let outcome = match (keys, self.shown) {
