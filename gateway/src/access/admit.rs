@@ -5,8 +5,8 @@
 
 use super::claims::Claims;
 use super::condition::{About, holds};
-use super::grant::Kept;
 use super::jwt::{LEEWAY, Unverified, Verified, is_for, verify};
+use super::kept::Kept;
 use super::request::{Facts, Token, TokenHash};
 use super::review::{self, Review, Reviewer};
 use super::{Findings, Known, Need};
