@@ -135,6 +135,12 @@ impl Key {
             && self.algorithm.is_none_or(|only| only == algorithm)
     }
 
+    /// Whether it has a `kid`.
+    #[must_use]
+    pub fn is_named(&self) -> bool {
+        self.id.is_some()
+    }
+
     /// What verifies.
     #[must_use]
     pub fn decoding(&self) -> &DecodingKey {

@@ -9,6 +9,7 @@ mod claims;
 mod condition;
 mod grant;
 mod jwt;
+mod kept;
 pub mod keyring;
 mod request;
 pub mod review;

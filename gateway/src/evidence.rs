@@ -5,6 +5,7 @@
 
 mod cluster;
 mod issuers;
+mod question;
 mod reviews;
 mod schedule;
 mod webhook;

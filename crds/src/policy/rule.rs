@@ -58,7 +58,7 @@ pub enum JwtKeys {
     /// A set that the gateway fetches.
     Url(Arc<str>),
     /// From a Secret; empty when it is missing or wrong, so that nobody is admitted.
-    Fixed(KeySet),
+    Fixed(Arc<KeySet>),
 }
 
 /// Service accounts of the cluster.
@@ -159,7 +159,9 @@ fn jwt(field: &str, spec: &JwtRule, resolved: &Resolved) -> Result<Arc<Jwt>, Rej
             );
         }
         (Some(jwks), None) => JwtKeys::Url(url(&format!("{field}.jwks.url"), &jwks.url)?),
-        (None, Some(key)) => JwtKeys::Fixed(resolved.keys(&key.secret_ref, &spec.algorithms)),
+        (None, Some(key)) => {
+            JwtKeys::Fixed(Arc::new(resolved.keys(&key.secret_ref, &spec.algorithms)))
+        }
         _ => return invalid(": set exactly one of jwks, key.".to_owned()),
     };
     Ok(Arc::new(Jwt {

@@ -5,8 +5,8 @@
 
 use super::claims::Claims;
 use super::condition::{About, holds};
-use super::grant::Kept;
 use super::jwt::{LEEWAY, Unverified, Verified, is_for, verify};
+use super::kept::Kept;
 use super::request::{Facts, Token, TokenHash};
 use super::review::{self, Review, Reviewer};
 use super::{Findings, Known, Need};
@@ -225,7 +225,7 @@ impl Case<'_> {
             return Found::No;
         }
         let (keys, url) = match &rule.keys {
-            JwtKeys::Fixed(keys) => (Some(Arc::new(keys.clone())), None),
+            JwtKeys::Fixed(keys) => (Some(keys.clone()), None),
             JwtKeys::Url(url) => (self.known.keyring.find(url), Some(url)),
         };
         let outcome = match (keys, self.shown) {

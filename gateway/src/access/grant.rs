@@ -5,8 +5,8 @@
 
 use super::admit::{Admitted, Shown};
 use super::jwt::{LEEWAY, Verified};
-use super::request::{Facts, Request, Token, TokenHash};
-use super::review::Verdicts;
+use super::kept::Kept;
+use super::request::{Facts, Request};
 use super::{Action, Ask, Findings, Known, Refusal, Subject, judge};
 use crate::close::CloseReason;
 use crate::few::Few;
@@ -38,21 +38,6 @@ pub(super) struct Item {
     pub identity: Option<Arc<str>>,
 }
 
-/// What is kept of a request.
-#[derive(Debug)]
-pub struct Kept {
-    pub token: Option<TokenHash>,
-    /// With the claims that conditions read.
-    pub verified: Option<Arc<Verified>>,
-    pub facts: Option<Box<Facts>>,
-    /// What reviewers said.
-    pub verdicts: Verdicts,
-    /// The token itself, only where a reviewer will be asked about it again.
-    secret: Option<Token>,
-    /// What of claims and facts is there.
-    reads: Arc<Reads>,
-}
-
 /// What a new Snapshot makes of a Grant.
 #[derive(Debug)]
 pub enum Again {
@@ -62,45 +47,6 @@ pub enum Again {
     Renewed(Grant),
     /// No longer admitted, or not on this ground any more.
     Ended(CloseReason),
-}
-
-impl Kept {
-    /// What is kept of `request` for those conditions; none when it is nothing. `asked` are the verdicts if one
-    /// of them admitted.
-    fn of(
-        request: &Request,
-        verified: Option<Arc<Verified>>,
-        asked: Option<&Verdicts>,
-        reads: Arc<Reads>,
-    ) -> Option<Arc<Self>> {
-        let facts = request.facts.as_ref();
-        let facts = facts.filter(|_| reads.request || asked.is_some());
-        if request.token.is_none() && facts.is_none() && asked.is_none() {
-            return None;
-        }
-        Some(Arc::new(Self {
-            token: request.token.as_ref().map(|token| token.hash),
-            verified: verified.map(|token| {
-                Arc::new(Verified {
-                    claims: token.claims.keeping(&reads.claims),
-                    ..*token
-                })
-            }),
-            facts: facts.map(|facts| Box::new(facts.keeping(&reads.headers))),
-            verdicts: asked.cloned().unwrap_or_default(),
-            secret: request.token.clone().filter(|_| asked.is_some()),
-            reads,
-        }))
-    }
-
-    /// Whether everything that a condition reads is there.
-    pub(super) fn covers(&self, reads: &Reads) -> bool {
-        let mut all = Reads::clone(&self.reads);
-        all.claims.extend(&reads.claims);
-        all.headers.extend(&reads.headers);
-        all.request |= reads.request;
-        all == *self.reads
-    }
 }
 
 /// What the conditions of all these Channels read.
@@ -149,7 +95,7 @@ impl Grant {
         });
         let kept = self.kept.as_deref();
         let request = Request {
-            token: kept.and_then(|kept| kept.secret.clone()),
+            token: kept.and_then(|kept| kept.token_again().cloned()),
             facts: kept.and_then(|kept| Some(Arc::new(Facts::clone(kept.facts.as_deref()?)))),
         };
         (self.action, asks.collect(), request)

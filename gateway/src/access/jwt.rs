@@ -36,7 +36,7 @@ pub struct Verified {
 pub enum Unverified {
     /// No token of the rule's kind, or signed by somebody else.
     Foreign,
-    /// The set has no key of that name; a newer set may.
+    /// The set has no key that can be told to be the one; a newer set may.
     NoSuchKey,
     /// Rightly signed, and expired, not valid yet, or for others.
     NotForHere,
@@ -135,12 +135,10 @@ fn check_signature(token: &str, rule: &Jwt, keys: &KeySet) -> Result<Verified, U
     if header.crit.is_some() || !takes(rule, header.alg) {
         return Err(Unverified::Foreign);
     }
-    let mut tried = false;
-    for key in keys
-        .fitting(header.alg, header.kid.as_deref())
-        .take(MOST_TRIED)
-    {
-        tried = true;
+    let kid = header.kid.as_deref();
+    let mut named = false;
+    for key in keys.fitting(header.alg, kid).take(MOST_TRIED) {
+        named |= key.is_named() && kid.is_some();
         if let Some(claims) = signed_by(key, token, header.alg) {
             return Ok(Verified {
                 key: key.thumbprint(),
@@ -149,7 +147,8 @@ fn check_signature(token: &str, rule: &Jwt, keys: &KeySet) -> Result<Verified, U
             });
         }
     }
-    Err(if tried {
+    // Where names do not tell, a newer set may have the key that signed it.
+    Err(if named {
         Unverified::Foreign
     } else {
         Unverified::NoSuchKey

@@ -3,7 +3,7 @@
 //! Owns: TokenReview and SubjectAccessReview. Used by: `reviews`, on the control runtime, where the client
 //! lives.
 
-use super::reviews::Question;
+use super::question::Question;
 use crate::access::Action;
 use crate::access::review::Verdict;
 use crds::policy::ServiceAccounts;

@@ -1,18 +1,18 @@
 //! What webhooks and the cluster say about a request.
 //!
-//! Owns: the question that they are asked, and what is remembered of the answers for a few seconds. Never:
-//! keeps a token longer than the question. Used by: `evidence`.
+//! Owns: what is remembered of their answers for a few seconds, and that they are asked on the control runtime.
+//! Used by: `evidence`.
 
 use super::cluster::Cluster;
+use super::question::{Fingerprint, Question};
 use super::webhook::Webhooks;
 use crate::access::review::{Review, Reviewer, Verdict};
-use crate::access::{Action, Ask, Request, Subject, Token};
+use crate::access::{Action, Ask, Request};
 use crate::clock;
 use crate::outbound::Outbound;
 use crate::tasks::Control;
 use crds::policy::Rule;
 use parking_lot::Mutex;
-use sha2::{Digest, Sha256};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,20 +22,6 @@ const REMEMBERED: Duration = Duration::from_secs(5);
 /// Answers remembered at once.
 const MOST_REMEMBERED: usize = 4096;
 
-/// Everything that a reviewer is told.
-#[derive(Clone, Debug)]
-pub struct Question {
-    pub action: Action,
-    pub namespace: Arc<str>,
-    pub name: String,
-    /// In the order of the request; `*` for all topics of a Channel at once.
-    pub topics: Vec<String>,
-    pub token: Option<Token>,
-    pub ip: String,
-    pub origin: String,
-    pub path: String,
-}
-
 /// Asks reviewers.
 pub struct Reviews {
     control: Control,
@@ -43,8 +29,6 @@ pub struct Reviews {
     cluster: Arc<Cluster>,
     recent: Mutex<Recent>,
 }
-
-type Fingerprint = [u8; 32];
 
 #[derive(Default)]
 struct Recent {
@@ -104,55 +88,6 @@ impl Reviews {
     }
 }
 
-impl Question {
-    fn new(review: &Review, action: Action, asks: &[Ask], request: &Request) -> Self {
-        let channel = &review.channel;
-        let here = asks.iter().filter(|ask| ask.policy.channel == *channel);
-        let topics = here.map(|ask| match &ask.subject {
-            Subject::Topic(topic) => topic.to_string(),
-            Subject::Feed => "*".to_owned(),
-        });
-        let facts = request.facts.as_deref().cloned().unwrap_or_default();
-        Self {
-            action,
-            namespace: channel.namespace().clone(),
-            name: channel.name().to_string(),
-            topics: topics.collect(),
-            token: request.token.clone(),
-            ip: facts.ip.into(),
-            origin: facts.origin.into(),
-            path: facts.path.into(),
-        }
-    }
-
-    /// Differs when anything differs that the reviewer is told.
-    fn fingerprint(&self, reviewer: &Reviewer) -> Fingerprint {
-        let token = self.token.as_ref().map_or("", |token| token.text.expose());
-        let (kind, whom) = match reviewer {
-            Reviewer::Webhook(webhook) => ("webhook", webhook.url.to_string()),
-            Reviewer::Cluster(accounts) => ("cluster", accounts.audiences.join("\0")),
-        };
-        let topics = self.topics.join("\0");
-        let mut hash = Sha256::new();
-        for part in [
-            kind,
-            &whom,
-            self.action.word(),
-            &self.namespace,
-            &self.name,
-            &topics,
-            token,
-            &self.ip,
-            &self.origin,
-            &self.path,
-        ] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-        hash.finalize().into()
-    }
-}
-
 impl Recent {
     fn find(&self, fingerprint: &Fingerprint, now: Instant) -> Option<Verdict> {
         let (verdict, at) = self.verdicts.get(fingerprint)?;
@@ -175,6 +110,7 @@ impl Recent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sha2::{Digest, Sha256};
 
     #[test]
     fn an_answer_is_good_for_five_seconds_and_so_many_are_kept() {

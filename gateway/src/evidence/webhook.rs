@@ -3,7 +3,7 @@
 //! Owns: what they are sent and how their answers are read; how many requests one of them has to bear. Used
 //! by: `reviews`, on the control runtime.
 
-use super::reviews::Question;
+use super::question::Question;
 use crate::access::review::Verdict;
 use crate::outbound::Outbound;
 use crds::policy::{Rule, RuleKind, Webhook};
