@@ -132,7 +132,9 @@ fn signed(number: usize, now: Now) -> Result<String, jsonwebtoken::errors::Error
         "address": {"locality": "Berlin", "country": "DE"},
     });
     let rest = CLAIMS.saturating_sub(claims.to_string().len());
-    claims["note"] = "x".repeat(rest.saturating_sub(r#","note":"""#.len())).into();
+    claims["note"] = "x"
+        .repeat(rest.saturating_sub(r#","note":"""#.len()))
+        .into();
     let header = Header {
         kid: Some("one".to_owned()),
         ..Header::new(Algorithm::ES256)
