@@ -3,7 +3,7 @@
 use crate::client::Transport;
 use crate::measure::{cpu_nanos, pss_bytes};
 use crate::round::Work;
-use crate::tokens::{Issuer, Listeners};
+use crate::tokens::Issuer;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use serde_json::{Value, json};
@@ -47,7 +47,8 @@ impl Server {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready");
         let certs = (work.transport == Transport::Tls).then(Certs::new);
-        let tokens = (work.listeners == Listeners::Signed).then(|| folder.path().join("tokens"));
+        let condition = work.listeners.condition();
+        let tokens = condition.map(|_| folder.path().join("tokens"));
         let command = match kind {
             Kind::Bare(threads) => own("serve-bare", &["--threads", &threads.to_string()], &ready)?,
             Kind::Ordinary => own("serve-ordinary", &[], &ready)?,
@@ -229,7 +230,7 @@ pub fn bound(program: &Path) -> Result<Command> {
 /// What the gateway serves for `work`; writes the tokens of its streams.
 fn manifests(work: Work, tokens: Option<&Path>) -> Result<String> {
     let bench = |rule: Value| channel("bench", &["bench", "t{n}"], &json!([rule]));
-    let Some(tokens) = tokens else {
+    let (Some(condition), Some(tokens)) = (work.listeners.condition(), tokens) else {
         return Ok(bench(json!({"anonymous": {}})).to_string());
     };
     let issuer = Issuer::new();
@@ -237,8 +238,7 @@ fn manifests(work: Work, tokens: Option<&Path>) -> Result<String> {
         .map(|stream| issuer.token(stream, "red"))
         .collect();
     std::fs::write(tokens, lines.join("\n"))?;
-    let rule = issuer.rule("'listener' in claims.realm_access.roles");
-    Ok(documents(&[bench(rule), issuer.secret()]))
+    Ok(documents(&[bench(issuer.rule(condition)), issuer.secret()]))
 }
 
 /// The text of a file of manifests.

@@ -14,8 +14,21 @@ const ISSUER: &str = "https://id.example.com/realms/shop";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listeners {
     Anonymous,
-    /// Each with a token of its own.
+    /// Each with a token of its own; the rule reads one claim, which is what a stream keeps.
     Signed,
+    /// The same, but the rule reads all claims.
+    SignedAll,
+}
+
+impl Listeners {
+    /// What the rule asks of their tokens; none when they have none.
+    pub fn condition(self) -> Option<&'static str> {
+        match self {
+            Self::Anonymous => None,
+            Self::Signed => Some("'listener' in claims.realm_access.roles"),
+            Self::SignedAll => Some("claims == claims"),
+        }
+    }
 }
 
 /// Signs with one key.
