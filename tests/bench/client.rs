@@ -72,6 +72,9 @@ pub struct Load {
     /// The authority of the server's certificate.
     #[arg(long)]
     pub ca: Option<PathBuf>,
+    /// A file with a bearer token for each stream, one a line.
+    #[arg(long)]
+    pub tokens: Option<PathBuf>,
 }
 
 impl Load {
@@ -80,6 +83,16 @@ impl Load {
             0 => "/stream?channel=bench".to_owned(),
             topics => format!("/stream?channel=t{}", stream % topics),
         }
+    }
+
+    /// A line for the head of each stream's request.
+    fn credentials(&self) -> Result<Vec<String>> {
+        let Some(path) = &self.tokens else {
+            return Ok(vec![String::new(); self.streams]);
+        };
+        let text = std::fs::read_to_string(path)?;
+        let header = |token: &str| format!("Authorization: Bearer {token}\r\n");
+        Ok(text.lines().map(header).collect())
     }
 
     /// Fifty streams, spread evenly, are looked at closely.
@@ -106,9 +119,14 @@ pub async fn run(load: Load) -> Result<()> {
                 }
             }
             Transport::Plain | Transport::Tls => {
-                for stream in 0..streams {
+                for (stream, credentials) in load.credentials()?.into_iter().enumerate() {
                     let permit = opening.clone().acquire_owned().await?;
-                    tasks.spawn(one(load.clone(), stream, permit, ready.clone()));
+                    let request = format!(
+                        "GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n{credentials}\r\n",
+                        load.path(stream)
+                    );
+                    let seen = load.seen(stream);
+                    tasks.spawn(one(load.clone(), request, seen, permit, ready.clone()));
                 }
             }
         }
@@ -140,16 +158,12 @@ pub async fn run(load: Load) -> Result<()> {
 
 async fn one(
     load: Load,
-    stream: usize,
+    request: String,
+    seen: Seen,
     permit: tokio::sync::OwnedSemaphorePermit,
     ready: Arc<Semaphore>,
 ) -> Result<Followed> {
     let tcp = TcpStream::connect(load.addr).await?;
-    let request = format!(
-        "GET {} HTTP/1.1\r\nHost: bench\r\nAccept: text/event-stream\r\n\r\n",
-        load.path(stream)
-    );
-    let seen = load.seen(stream);
     if load.transport == Transport::Tls {
         let session = tls(&load, tcp).await?;
         return follow(session, &request, seen, load.messages, permit, &ready).await;

@@ -3,16 +3,19 @@
 //!
 //! `cargo run --release -p tests --bin bench`, with `--small` for a quick look; `GATEWAY_BIN` names another gateway.
 
+mod access;
 mod bare;
 mod client;
 mod measure;
 mod ordinary;
 mod plan;
 mod report;
+mod revoke;
 mod round;
 mod rows;
 mod seen;
 mod server;
+mod tokens;
 mod topics;
 
 use anyhow::Result;

@@ -1,10 +1,12 @@
 //! What is measured, how often, and against what.
 
+use crate::access::Access;
 use crate::client::Transport;
 use crate::measure::median;
 use crate::round::{Figures, Work, attempt, measure};
 use crate::rows::{Row, Target};
 use crate::server::Kind;
+use crate::tokens::Listeners;
 use crate::topics::{Topics, many_topics};
 use anyhow::{Context, Result, ensure};
 
@@ -18,6 +20,7 @@ pub struct Plan {
     transport: Work,
     topics: Topics,
     topic_rounds: usize,
+    access: Access,
 }
 
 /// The figures of one round: the better bare loop in each, Siar, the ordinary server.
@@ -60,6 +63,7 @@ pub enum Only {
     Unpaced,
     Topics,
     Transport,
+    Access,
 }
 
 impl Plan {
@@ -69,6 +73,7 @@ impl Plan {
             messages: 100,
             per_second: Some(20),
             transport: Transport::Plain,
+            listeners: Listeners::Anonymous,
             check_all: false,
         };
         Self {
@@ -94,19 +99,26 @@ impl Plan {
                 messages: 10,
             },
             topic_rounds: 3,
+            access: Access {
+                rounds: 3,
+                paced,
+                changes: 5,
+                streams: 1000,
+            },
         }
     }
 
     pub fn small() -> Self {
         let full = Self::full();
+        let paced = Work {
+            streams: 500,
+            messages: 20,
+            ..full.paced
+        };
         Self {
             judges: false,
             rounds: 1,
-            paced: Work {
-                streams: 500,
-                messages: 20,
-                ..full.paced
-            },
+            paced,
             unpaced: Work {
                 streams: 100,
                 messages: 200,
@@ -123,6 +135,12 @@ impl Plan {
                 ..full.topics
             },
             topic_rounds: 1,
+            access: Access {
+                rounds: 1,
+                paced,
+                changes: 1,
+                streams: 100,
+            },
         }
     }
 
@@ -146,6 +164,9 @@ impl Plan {
         if wanted(Only::Transport) {
             rows.extend(self.transport_rows("TLS", Transport::Tls)?);
             rows.extend(self.transport_rows("HTTP/2", Transport::H2)?);
+        }
+        if wanted(Only::Access) {
+            rows.extend(self.access.rows()?);
         }
         if !self.judges {
             rows.iter_mut().for_each(|row| row.target = None);

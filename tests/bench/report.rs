@@ -68,6 +68,7 @@ fn target(row: &Row) -> String {
     let text = match row.target {
         None => return String::new(),
         Some(Target::AtMost(most)) => format!("at most {most}"),
+        Some(Target::AlwaysAtMost(most)) => format!("at most {most}, in every round"),
         Some(Target::TimesAtMost(most)) => format!("at most {most} ×"),
         Some(Target::TimesAtLeast(least)) => format!("at least {least} ×"),
     };

@@ -5,6 +5,7 @@ use crate::client::Transport;
 use crate::measure::{cpu_nanos, machine_nanos, slab_bytes, sock_bytes};
 use crate::seen::{Summary, now_nanos, text};
 use crate::server::{Kind, Server, bound};
+use crate::tokens::Listeners;
 use anyhow::{Context, Result, bail, ensure};
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -28,6 +29,7 @@ pub struct Work {
     /// None: as fast as the server answers.
     pub per_second: Option<u32>,
     pub transport: Transport,
+    pub listeners: Listeners,
     pub check_all: bool,
 }
 
@@ -70,7 +72,7 @@ pub fn measure(kind: Kind, work: Work) -> Result<Figures> {
 
 /// As [`measure`], but none when a message was lost or came out of order.
 pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
-    let server = Server::start(kind, work.transport == Transport::Tls)?;
+    let server = Server::start(kind, work)?;
     std::thread::sleep(SETTLE / 2);
     let (memory, sock, slab, cpu) = (
         server.pss_bytes(),
@@ -92,7 +94,7 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
     };
     let idle = server.idle_share(IDLE);
     let (before, started) = (server.cpu_nanos(), now_nanos());
-    let watch = Watch::start(&server, &client);
+    let watch = Watch::start(&[server.pid(), client.pid()]);
     let begin = Instant::now();
     for number in 0..work.messages {
         if let Some(per_second) = work.per_second {
@@ -107,7 +109,7 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
     }
     let summary = client.finish()?;
     let busy = growth(server.cpu_nanos(), before) - idle * begin.elapsed().as_nanos() as f64;
-    figures.foreign_cores = watch.foreign_cores(&server, &client);
+    figures.foreign_cores = watch.foreign_cores();
     // With all streams open, and after their messages: what delivery leaves behind counts, too.
     figures.stream_bytes = growth(server.pss_bytes(), memory) / streams;
     if !summary.complete {
@@ -127,28 +129,28 @@ pub fn attempt(kind: Kind, work: Work) -> Result<Option<Figures>> {
 pub struct Watch {
     begin: Instant,
     machine: u64,
-    ours: u64,
+    own: u64,
+    pids: Vec<u32>,
 }
 
 impl Watch {
-    pub fn start(server: &Server, client: &Client) -> Self {
+    /// Ours are this one and `others`.
+    pub fn start(others: &[u32]) -> Self {
+        let pids = [&[std::process::id()], others].concat();
         Self {
             begin: Instant::now(),
             machine: machine_nanos(),
-            ours: ours(server, client),
+            own: pids.iter().copied().map(cpu_nanos).sum(),
+            pids,
         }
     }
 
     /// Cores that others used since the start.
-    pub fn foreign_cores(&self, server: &Server, client: &Client) -> f64 {
-        let foreign =
-            growth(machine_nanos(), self.machine) - growth(ours(server, client), self.ours);
+    pub fn foreign_cores(&self) -> f64 {
+        let own = self.pids.iter().copied().map(cpu_nanos).sum();
+        let foreign = growth(machine_nanos(), self.machine) - growth(own, self.own);
         foreign / self.begin.elapsed().as_nanos() as f64
     }
-}
-
-fn ours(server: &Server, client: &Client) -> u64 {
-    server.cpu_nanos() + client.cpu_nanos() + cpu_nanos(std::process::id())
 }
 
 /// What was added, or taken away when negative.
@@ -182,6 +184,9 @@ impl Client {
         if let Some(certs) = &server.certs {
             command.arg("--ca").arg(certs.path("ca.crt"));
         }
+        if let Some(tokens) = &server.tokens {
+            command.arg("--tokens").arg(tokens);
+        }
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -197,8 +202,8 @@ impl Client {
         }
     }
 
-    fn cpu_nanos(&self) -> u64 {
-        cpu_nanos(self.child.id())
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Waits until all has arrived; the streams stay open.

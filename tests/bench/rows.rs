@@ -20,11 +20,13 @@ pub struct Row {
 /// What other programs may use before a round is called disturbed, in cores.
 const FOREIGN: f64 = 0.2;
 
-/// What Siar is held to; the median of the rounds counts.
+/// What Siar is held to; the median of the rounds counts where nothing else is said.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Target {
     /// Siar's own value.
     AtMost(f64),
+    /// Siar's own value in every round: what is promised and not only usual.
+    AlwaysAtMost(f64),
     /// Siar divided by the bare loop.
     TimesAtMost(f64),
     /// Siar divided by the bare loop.
@@ -108,6 +110,9 @@ impl Row {
         let times = self.ratio().map_or(f64::NAN, |ratio| ratio.median);
         self.target.map(|target| match target {
             Target::AtMost(most) => median(&self.siar) <= most,
+            Target::AlwaysAtMost(most) => {
+                Middle::of(&self.siar).is_some_and(|siar| siar.high <= most)
+            }
             Target::TimesAtMost(most) => times <= most,
             Target::TimesAtLeast(least) => times >= least,
         })
@@ -152,6 +157,13 @@ mod tests {
     fn a_value_is_held_to_its_own_target() {
         check(&[2.4], &[0.1], Target::AtMost(2.5), true);
         check(&[2.6], &[100.0], Target::AtMost(2.5), false);
+    }
+
+    #[test]
+    fn a_promise_is_held_in_every_round() {
+        check(&[9.0, 2.0, 3.0], &[], Target::AlwaysAtMost(9.0), true);
+        check(&[9.1, 2.0, 3.0], &[], Target::AlwaysAtMost(9.0), false);
+        check(&[], &[], Target::AlwaysAtMost(9.0), false);
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use crate::client::Transport;
 use crate::measure::{cpu_nanos, pss_bytes};
+use crate::round::Work;
+use crate::tokens::Issuer;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Resource, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
@@ -11,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::certs::Certs;
+use tests::manifest::Channel;
 
 /// How long a server may take to start.
 const START: Duration = Duration::from_secs(20);
@@ -32,20 +36,42 @@ pub struct Server {
     pub addr: SocketAddr,
     pub tls: Option<SocketAddr>,
     pub certs: Option<Certs>,
-    _folder: tempfile::TempDir,
+    /// One for each stream.
+    pub tokens: Option<PathBuf>,
+    folder: tempfile::TempDir,
 }
 
 impl Server {
-    /// Starts it and waits until it answers. TLS only for Siar.
-    pub fn start(kind: Kind, tls: bool) -> Result<Self> {
+    /// Starts it for that work and waits until it answers. TLS and tokens only for Siar.
+    pub fn start(kind: Kind, work: Work) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let ready = folder.path().join("ready");
-        let certs = tls.then(Certs::new);
-        let mut command = match kind {
+        let certs = (work.transport == Transport::Tls).then(Certs::new);
+        let condition = work.listeners.condition();
+        let tokens = condition.map(|_| folder.path().join("tokens"));
+        let command = match kind {
             Kind::Bare(threads) => own("serve-bare", &["--threads", &threads.to_string()], &ready)?,
             Kind::Ordinary => own("serve-ordinary", &[], &ready)?,
-            Kind::Siar => siar(folder.path(), &ready, certs.as_ref())?,
+            Kind::Siar => {
+                let channels = folder.path().join("channels.yaml");
+                std::fs::write(&channels, manifests(work, tokens.as_deref())?)?;
+                siar(&channels, &ready, certs.as_ref())?
+            }
         };
+        let mut server = Self::launch(command, folder)?;
+        (server.certs, server.tokens) = (certs, tokens);
+        Ok(server)
+    }
+
+    /// Siar with the Channels of a file of somebody else.
+    pub fn serving(channels: &Path) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let command = siar(channels, &folder.path().join("ready"), None)?;
+        Self::launch(command, folder)
+    }
+
+    /// Runs `command`, which tells its addresses in the file `ready` of `folder`.
+    fn launch(mut command: Command, folder: tempfile::TempDir) -> Result<Self> {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -56,14 +82,16 @@ impl Server {
             child,
             addr: SocketAddr::from(([127, 0, 0, 1], 0)),
             tls: None,
-            certs,
-            _folder: folder,
+            certs: None,
+            tokens: None,
+            folder,
         };
+        let ready = server.folder.path().join("ready");
         let started = Instant::now();
         let text = loop {
             match std::fs::read_to_string(&ready) {
                 Ok(text) if !text.is_empty() => break text,
-                _ if started.elapsed() > START => bail!("{kind:?} did not start"),
+                _ if started.elapsed() > START => bail!("a server did not start"),
                 _ => std::thread::sleep(Duration::from_millis(20)),
             }
         };
@@ -74,8 +102,12 @@ impl Server {
         Ok(server)
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn cpu_nanos(&self) -> u64 {
-        cpu_nanos(self.child.id())
+        cpu_nanos(self.pid())
     }
 
     /// Which part of a core it takes while nothing is asked of it, looked at for `time`.
@@ -86,7 +118,7 @@ impl Server {
     }
 
     pub fn pss_bytes(&self) -> u64 {
-        pss_bytes(self.child.id())
+        pss_bytes(self.pid())
     }
 
     /// Where clients of this transport connect.
@@ -116,9 +148,7 @@ fn own(name: &str, arguments: &[&str], ready: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn siar(folder: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
-    let channels = folder.join("channels.yaml");
-    std::fs::write(&channels, CHANNEL)?;
+fn siar(channels: &Path, ready: &Path, certs: Option<&Certs>) -> Result<Command> {
     let mut command = bound(&binary()?)?;
     command.args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
     command
@@ -155,14 +185,7 @@ pub fn build() -> Result<()> {
         return Ok(());
     };
     let mut command = Command::new(cargo);
-    command.args([
-        "build",
-        "--locked",
-        "-p",
-        "gateway",
-        "--bin",
-        "siar-gateway",
-    ]);
+    command.args(["build", "--locked", "-p", "gateway", "--bins"]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -173,13 +196,18 @@ pub fn build() -> Result<()> {
 
 /// The gateway beside this program, or the one that is named.
 fn binary() -> Result<PathBuf> {
-    if let Some(named) = std::env::var_os("GATEWAY_BIN") {
-        return Ok(named.into());
+    match std::env::var_os("GATEWAY_BIN") {
+        Some(named) => Ok(named.into()),
+        None => beside("siar-gateway"),
     }
-    let beside = std::env::current_exe()?.with_file_name("siar-gateway");
+}
+
+/// A program of the gateway's crate beside this one.
+pub fn beside(name: &str) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
     ensure!(
         beside.exists(),
-        "{} is missing; build it: cargo build --release -p gateway",
+        "{} is missing; build it: cargo build --release -p gateway --bins",
         beside.display()
     );
     Ok(beside)
@@ -199,16 +227,38 @@ pub fn bound(program: &Path) -> Result<Command> {
     Ok(command)
 }
 
+/// What the gateway serves for `work`; writes the tokens of its streams.
+fn manifests(work: Work, tokens: Option<&Path>) -> Result<String> {
+    let bench = |rule: Value| channel("bench", &["bench", "t{n}"], &json!([rule]));
+    let (Some(condition), Some(tokens)) = (work.listeners.condition(), tokens) else {
+        return Ok(bench(json!({"anonymous": {}})).to_string());
+    };
+    let issuer = Issuer::new();
+    let lines: Vec<String> = (0..work.streams)
+        .map(|stream| issuer.token(stream, "red"))
+        .collect();
+    std::fs::write(tokens, lines.join("\n"))?;
+    Ok(documents(&[bench(issuer.rule(condition)), issuer.secret()]))
+}
+
+/// The text of a file of manifests.
+pub fn documents(documents: &[Value]) -> String {
+    let texts: Vec<String> = documents.iter().map(Value::to_string).collect();
+    texts.join("\n---\n")
+}
+
 /// Live only, as fast as the server answers, and no heartbeat in between.
-const CHANNEL: &str = r#"
-apiVersion: siar.dev/v1alpha1
-kind: Channel
-metadata: {name: bench}
-spec:
-  topics: ["bench", "t{n}"]
-  stream: {heartbeat: 5m, maxAge: 0s}
-  limits: {streams: 100000, publishPerSecond: 1000000, topics: 10000}
-  access:
-    subscribe: [{anonymous: {}}]
-    publish: [{anonymous: {}}]
-"#;
+pub fn channel(name: &str, topics: &[&str], subscribe: &Value) -> Value {
+    Channel::closed(name)
+        .topics(topics)
+        .with("stream", json!({"heartbeat": "5m", "maxAge": "0s"}))
+        .with(
+            "limits",
+            json!({"streams": 100_000, "publishPerSecond": 1_000_000, "topics": 10_000}),
+        )
+        .with(
+            "access",
+            json!({"subscribe": subscribe, "publish": [{"anonymous": {}}]}),
+        )
+        .manifest()
+}

@@ -3,6 +3,7 @@
 use crate::client::Transport;
 use crate::round::{Client, Publisher, SETTLE, Watch, Work, growth};
 use crate::server::{Kind, Server};
+use crate::tokens::Listeners;
 use anyhow::{Result, ensure};
 
 /// How many topics, how many streams on each, how many messages to each.
@@ -17,19 +18,20 @@ pub struct Topics {
 /// go in one request; the server's CPU minus what the same requests cost it with as many topics that have no
 /// streams.
 pub fn many_topics(size: Topics, batch: usize) -> Result<[f64; 2]> {
-    let server = Server::start(Kind::Siar, false)?;
-    let mut publisher = Publisher::connect(server.addr)?;
     let streams = size.topics * size.each;
     let work = Work {
         streams,
         messages: 2 * size.messages,
         per_second: None,
         transport: Transport::Plain,
+        listeners: Listeners::Anonymous,
         check_all: false,
     };
+    let server = Server::start(Kind::Siar, work)?;
+    let mut publisher = Publisher::connect(server.addr)?;
     let mut client = Client::start(&server, work, size.topics)?;
     std::thread::sleep(SETTLE);
-    let watch = Watch::start(&server, &client);
+    let watch = Watch::start(&[server.pid(), client.pid()]);
     let mut cost = |first: usize, start: u64| -> Result<u64> {
         let before = server.cpu_nanos();
         for message in start..start + size.messages {
@@ -46,7 +48,7 @@ pub fn many_topics(size: Topics, batch: usize) -> Result<[f64; 2]> {
     cost(0, 0)?;
     cost(size.topics, 0)?;
     let (with, without) = (cost(0, size.messages)?, cost(size.topics, size.messages)?);
-    let foreign = watch.foreign_cores(&server, &client);
+    let foreign = watch.foreign_cores();
     let summary = client.finish()?;
     ensure!(
         summary.complete,

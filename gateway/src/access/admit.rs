@@ -247,6 +247,7 @@ impl Case<'_> {
                     Ok(token.clone())
                 }
                 Some(_) => Err(Unverified::Foreign),
+                None if !kept.signed => Err(Unverified::Foreign),
                 // It was admitted on other evidence, and the token itself is gone.
                 None => return Found::Needs(Need::Anew),
             },

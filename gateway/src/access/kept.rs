@@ -18,6 +18,8 @@ pub struct Kept {
     pub facts: Option<Box<Facts>>,
     /// What reviewers said.
     pub verdicts: Verdicts,
+    /// Whether the token may be a JSON Web Token: three parts.
+    pub signed: bool,
     /// The token itself, only where a reviewer will be asked about it again.
     secret: Option<Token>,
     /// What of claims and facts is there.
@@ -48,6 +50,7 @@ impl Kept {
             }),
             facts: facts.map(|facts| Box::new(facts.keeping(&reads.headers))),
             verdicts: asked.cloned().unwrap_or_default(),
+            signed: request.token.as_ref().is_some_and(Token::may_be_signed),
             secret: request.token.clone().filter(|_| asked.is_some()),
             reads,
         }))

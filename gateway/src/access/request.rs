@@ -54,6 +54,19 @@ impl Token {
     }
 }
 
+impl Token {
+    /// Whether it has the three parts of a JSON Web Token.
+    #[must_use]
+    pub fn may_be_signed(&self) -> bool {
+        self.text
+            .expose()
+            .bytes()
+            .filter(|byte| *byte == b'.')
+            .count()
+            == 2
+    }
+}
+
 /// Who asks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Request {

@@ -92,3 +92,17 @@ fn a_stream_ends_with_its_token() {
     let grant = granted(&world(EC_JWK), &anonymous, &signed("one", &usual()));
     assert_eq!(grant.expires(), None, "nobody needs it");
 }
+
+#[test]
+fn a_removed_token_that_is_not_signed_is_not_kept_open_by_a_rule_for_signed_ones() {
+    let rules = json!([{"tokens": {"secretRef": {"name": "jwt"}}}, jwt()]);
+    let world = world(EC_JWK);
+    let spec = channel(&rules);
+    let grant = granted(&world, &spec, SHARED);
+    let without = snapshot_with("jwt", &[("other", "x")], &[("orders", spec)]);
+    let again = world.with(TIME * 1000, |known| grant.again(&without, known));
+    assert!(
+        matches!(again, Again::Ended(CloseReason::Revoked)),
+        "{again:?}"
+    );
+}
