@@ -126,6 +126,19 @@ async fn a_stream_ends_when_its_token_does_and_the_leeway_is_over() {
 }
 
 #[tokio::test]
+async fn within_the_leeway_a_token_opens_a_stream_for_the_rest_of_it() {
+    let key = Key::new(Algorithm::Es256);
+    let gateway = serving(&key, &json!([jwt(json!({}))])).await;
+    let exp = unix_ms() / 1000 - 1;
+    let over = key.token("k", &json!({ "sub": "ana", "exp": exp }));
+    let mut listener = gateway.listen("c").token(&over).await;
+    assert_eq!(listener.end().await.reason, "expired");
+    assert!(unix_ms() >= (exp + LEEWAY) * 1000);
+    let again = gateway.listen("c").token(&over).refused().await;
+    check(&again, 401, "bad-token");
+}
+
+#[tokio::test]
 async fn who_is_not_admitted_any_more_leaves_two_gateways_within_a_second() {
     let key = Key::new(Algorithm::Es256);
     let before = json!([when("claims.team in ['red', 'blue']")]);
