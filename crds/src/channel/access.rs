@@ -219,8 +219,8 @@ fn default_recheck() -> DurationText {
 #[serde(rename_all = "camelCase")]
 pub struct WebhookRule {
     /// Where the gateway asks, by POST of a JSON object with action, channel, topics, token, ip, origin
-    /// and path. The answer is 200 with a JSON object: allow, and if you like identity, expires (seconds
-    /// since 1970) and reason. A no with an identity is 403 and without one 401. Anything else counts as
+    /// and path. The answer is 200 with a JSON object: allow, and if you like identity and expires (seconds
+    /// since 1970). A no with an identity is 403 and without one 401. Anything else counts as
     /// unavailable.
     #[schemars(length(min = 1, max = 1024), regex(pattern = "^https?://[^ ]+$"))]
     pub url: String,

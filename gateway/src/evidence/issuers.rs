@@ -121,7 +121,7 @@ impl Issuers {
             Ok(keys) => {
                 schedule.got_at(clock::now().steady);
                 tracing::debug!(
-                    url = &*url,
+                    url = shown(&url),
                     keys = keys.thumbprints().count(),
                     "keys of an issuer"
                 );
