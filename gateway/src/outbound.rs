@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use crds::targets::Targets;
 use reqwest::header::{CONTENT_TYPE, HeaderValue};
 use reqwest::{Client, ClientBuilder, Method, Request, Response, Url, redirect};
-use resolve::{Judge, Lost};
+use resolve::{Judge, Lookup, Lost, system};
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
@@ -80,7 +80,11 @@ impl Outbound {
     /// A client that goes only where `targets` admit. Where the system has no CA certificates it trusts no
     /// server, and says so once in the log: `http://` goes on.
     pub fn new(targets: Arc<Targets>) -> Result<Self, NoClient> {
-        let client = match builder(&targets).build() {
+        Self::with_lookup(targets, &system())
+    }
+
+    fn with_lookup(targets: Arc<Targets>, lookup: &Lookup) -> Result<Self, NoClient> {
+        let client = match builder(&targets, lookup).build() {
             Ok(client) => client,
             Err(error) => {
                 let error = cause(&error);
@@ -90,7 +94,7 @@ impl Outbound {
                 let tls = tls.with_safe_default_protocol_versions();
                 let tls = tls.expect("aws-lc-rs has the protocol versions of rustls");
                 let none = tls.with_root_certificates(RootCertStore::empty());
-                let builder = builder(&targets);
+                let builder = builder(&targets, lookup);
                 builder
                     .tls_backend_preconfigured(none.with_no_client_auth())
                     .build()?
@@ -145,13 +149,13 @@ impl Outbound {
     }
 }
 
-fn builder(targets: &Arc<Targets>) -> ClientBuilder {
+fn builder(targets: &Arc<Targets>, lookup: &Lookup) -> ClientBuilder {
     Client::builder()
         .user_agent(USER_AGENT)
         .redirect(redirect::Policy::none())
         .referer(false)
         .no_proxy()
-        .dns_resolver(Judge::new(targets.clone()))
+        .dns_resolver(Judge::new(targets.clone(), lookup.clone()))
         .connect_timeout(CONNECT)
         .pool_idle_timeout(IDLE)
         .pool_max_idle_per_host(IDLE_CONNECTIONS)

@@ -4,7 +4,10 @@
 //! answer could be another. Never: sees an address that stands in a URL. Used by: `outbound`.
 
 use crds::targets::Targets;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use tokio::net::lookup_host;
@@ -23,25 +26,38 @@ pub enum Lost {
     Unknown,
 }
 
-/// The system's resolver, its answers judged.
-pub struct Judge(Arc<Targets>);
+/// Looks a name up.
+pub type Lookup =
+    Arc<dyn Fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> + Send + Sync>;
+
+/// The resolver of the system.
+#[must_use]
+pub fn system() -> Lookup {
+    // Port 0 becomes that of the URL.
+    Arc::new(|name| async move { Ok(lookup_host((name, 0)).await?.collect()) }.boxed())
+}
+
+/// A resolver whose answers are judged.
+pub struct Judge {
+    targets: Arc<Targets>,
+    lookup: Lookup,
+}
 
 impl Judge {
-    /// Lets pass what `targets` admit.
+    /// Lets pass what `targets` admit of what `lookup` finds.
     #[must_use]
-    pub fn new(targets: Arc<Targets>) -> Self {
-        Self(targets)
+    pub fn new(targets: Arc<Targets>, lookup: Lookup) -> Self {
+        Self { targets, lookup }
     }
 }
 
 impl Resolve for Judge {
     fn resolve(&self, name: Name) -> Resolving {
-        let targets = self.0.clone();
+        let targets = self.targets.clone();
+        let found = (self.lookup)(name.as_str().to_owned());
         Box::pin(async move {
-            // Port 0 becomes that of the URL.
-            let found = lookup_host((name.as_str(), 0)).await;
-            let found = found.map_err(|_unsaid| Lost::Unknown)?;
-            let admitted = admitted(&targets, name.as_str(), found)?;
+            let found = found.await.map_err(|_unsaid| Lost::Unknown)?;
+            let admitted = admitted(&targets, name.as_str(), found.into_iter())?;
             Ok(Box::new(admitted.into_iter()) as Addrs)
         })
     }

@@ -3,11 +3,13 @@
 use super::*;
 use crate::tasks::background;
 use crds::targets::Entry;
+use futures_util::FutureExt;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -181,6 +183,45 @@ async fn a_name_is_judged_by_the_addresses_it_leads_to() {
     let url = format!("http://{}.shop/", "a".repeat(64));
     let answer = anywhere().get(&url, SOON).await;
     assert_eq!(answer, Err(Failed::Resolve));
+}
+
+#[tokio::test]
+async fn an_address_that_changes_between_check_and_use_gains_nothing() {
+    let answer = || b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec();
+    let mut ours = Server::on("127.0.0.2:0", answer()).await;
+    let port = ours.address.port();
+    let mut attacker = Server::on(&format!("127.0.0.1:{port}"), answer()).await;
+    // The name leads to our server and to the attacker's, by turns.
+    let lookups = Arc::new(AtomicUsize::new(0));
+    let counted = lookups.clone();
+    let lookup: resolve::Lookup = Arc::new(move |name| {
+        assert_eq!(name, "keys.example.com");
+        let number = counted.fetch_add(1, Ordering::Relaxed);
+        let address = if number.is_multiple_of(2) {
+            "127.0.0.2:0"
+        } else {
+            "127.0.0.1:0"
+        };
+        std::future::ready(Ok(vec![address.parse().unwrap()])).boxed()
+    });
+    let targets = Targets::listed([Entry::parse("127.0.0.2/32").unwrap()]);
+    let outbound = Outbound::with_lookup(Arc::new(targets), &lookup).unwrap();
+    let url = format!("http://keys.example.com:{port}/");
+    for connect in 0..6 {
+        let answer = outbound.get(&url, SOON).await;
+        assert_eq!(
+            lookups.load(Ordering::Relaxed),
+            connect + 1,
+            "one lookup for a connect"
+        );
+        if connect.is_multiple_of(2) {
+            assert_eq!(answer.map(|answer| answer.status), Ok(200));
+            assert!(ours.asked().is_some());
+        } else {
+            assert_eq!(answer, Err(Failed::Refused));
+        }
+    }
+    assert_eq!(attacker.asked(), None);
 }
 
 #[tokio::test]

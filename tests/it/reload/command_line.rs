@@ -323,6 +323,63 @@ async fn the_examples_are_served() {
     let names: Vec<&String> = status["channels"].as_object().unwrap().keys().collect();
     assert_eq!(
         json!(names),
-        json!(["default/news", "default/orders", "default/sse"])
+        json!([
+            "default/inbox",
+            "default/news",
+            "default/orders",
+            "default/sse"
+        ])
     );
+}
+
+/// A token that `siar-gateway token` prints for the inbox of the examples.
+fn minted(further: &[&str]) -> String {
+    let mut arguments = vec!["token"];
+    arguments.extend(further);
+    let environment = [("SIAR_SECRET", "example-key-of-the-inbox-32-bytes-long")];
+    let (code, token, error) = run(&arguments, &environment);
+    assert_eq!((code, &*error), (Some(0), ""));
+    token.trim_end().to_owned()
+}
+
+#[tokio::test]
+async fn a_minted_token_opens_its_inbox_of_the_examples_and_no_other() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/examples");
+    let setup = GatewaySetup::new().flag("--channels", &examples.display().to_string());
+    let gateway = setup.start().await;
+    let ana = minted(&["--sub", "ana"]);
+    let mut inbox = gateway.listen("inbox.ana").token(&ana).await;
+    let other = gateway.listen("inbox.ben").token(&ana).refused().await;
+    assert_eq!((other.status, &*other.word()), (403, "not-admitted"));
+    let post = |token: &str| {
+        gateway
+            .post(&[("channel", "inbox.ana")], "mail")
+            .token(token)
+    };
+    assert_eq!(post(&ana).send().await.status, 403);
+    let sender = minted(&["--claim", "role=sender", "--expires", "1m"]);
+    let _ = post(&sender).send().await.expect(200);
+    assert_eq!(inbox.next().await.data, "mail");
+}
+
+#[test]
+fn a_token_without_a_good_key_is_not_minted() {
+    for (arguments, said) in [
+        (&["token"][..], "--secret"),
+        (&["token", "--secret", "hunter2"], "shorter than 32 bytes"),
+        (&["token", "--secret-file", "/nowhere"], "cannot be read"),
+        (
+            &["token", "--secret", "x", "--expires", "0s"],
+            "use 1s to 8760h",
+        ),
+        (&["token", "--secret", "x", "--claim", "role"], "name=JSON"),
+    ] {
+        let (code, out, error) = run(arguments, &[]);
+        assert_eq!((code, &*out), (Some(2), ""), "{arguments:?}");
+        assert!(
+            error.contains(said) && !error.contains("hunter2"),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
 }
