@@ -110,6 +110,12 @@ impl Parts {
     ) -> anyhow::Result<Self> {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry, &settings.gateway).context("make the metrics")?;
+        for worker in 0..settings.workers {
+            // From the start, also while a worker has not begun yet.
+            metrics
+                .worker_busy
+                .with_label_values(&[&worker.to_string()]);
+        }
         let readiness = Readiness::new();
         let (brokers, answer) = brokers::make(&settings, &metrics, &essential, random);
         let control = Control::new(Handle::current());
