@@ -113,6 +113,10 @@ impl Streams {
             );
         }
         self.greet(key, &head, lost, http10, table, now);
+        if self.draining.is_some() {
+            // Admitted before the drain and here only now: it is not among those that are spread.
+            self.end(key, CloseReason::Draining, table, now);
+        }
     }
 
     fn enter(&mut self, key: Key, table: &mut Table) {
