@@ -86,6 +86,14 @@ impl Grant {
         self.recheck
     }
 
+    /// Whether it was decided by the very Channels that decided `other`.
+    #[must_use]
+    pub fn is_by_the_same(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.items.all(), other.items.all());
+        let same = |(a, b): (&Item, &Item)| Arc::ptr_eq(&a.policy, &b.policy);
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+    }
+
     /// What was asked for, and by whom, to ask reviewers again.
     #[must_use]
     pub fn question(&self) -> (Action, Vec<Ask>, Request) {

@@ -6,6 +6,7 @@ use super::opening::Opening;
 use super::slab::Key;
 use super::socket::Socket;
 use super::stream::Framing;
+use crate::access::Grant;
 use crate::evidence::Outcome;
 use crate::limits::ConnectionPermit;
 use futures_util::task::AtomicWaker;
@@ -25,12 +26,20 @@ pub struct Handed {
     pub connection: Option<ConnectionPermit>,
 }
 
+/// What reviewers said about a stream that is open.
+pub struct Reviewed {
+    pub key: Key,
+    /// The grant that they were asked about.
+    pub asked: Grant,
+    pub outcome: Outcome,
+}
+
 /// The lists of one worker. Each holds at most one entry for a stream or connection.
 #[derive(Default)]
 pub struct Ready {
     keys: Mutex<Vec<Key>>,
     handed: Mutex<Vec<Handed>>,
-    reviewed: Mutex<Vec<(Key, Outcome)>>,
+    reviewed: Mutex<Vec<Reviewed>>,
     waker: AtomicWaker,
 }
 
@@ -47,13 +56,13 @@ impl Ready {
     }
 
     /// Tells the worker what reviewers said about a stream that is open.
-    pub fn review(&self, key: Key, outcome: Outcome) {
-        self.reviewed.lock().push((key, outcome));
+    pub fn review(&self, reviewed: Reviewed) {
+        self.reviewed.lock().push(reviewed);
         self.waker.wake();
     }
 
     /// Moves out all that reviewers said.
-    pub fn take_reviewed(&self) -> Vec<(Key, Outcome)> {
+    pub fn take_reviewed(&self) -> Vec<Reviewed> {
         std::mem::take(&mut self.reviewed.lock())
     }
 

@@ -3,6 +3,7 @@
 //! Owns: when, and what follows from the answer. Never: waits for it. Used by: `worker`.
 
 use super::Streams;
+use super::ready::Reviewed;
 use super::slab::Key;
 use super::table::Table;
 use crate::access::Grant;
@@ -17,7 +18,14 @@ impl Streams {
             return;
         };
         let (ready, grant) = (self.ready.clone(), place.stream.grant.clone());
-        let answer = move |outcome| ready.review(key, outcome);
+        let asked = grant.clone();
+        let answer = move |outcome| {
+            ready.review(Reviewed {
+                key,
+                asked,
+                outcome,
+            });
+        };
         if Evidence::recheck(&self.evidence, grant, answer).is_err() {
             place.stream.not_reviewed(now.steady);
         } else {
@@ -27,11 +35,16 @@ impl Streams {
 
     /// Takes in what reviewers said.
     pub fn take_reviews(&mut self, table: &mut Table, now: Now) {
-        for (key, outcome) in self.ready.take_reviewed() {
+        for reviewed in self.ready.take_reviewed() {
+            let (key, asked) = (reviewed.key, reviewed.asked);
             let Some(place) = self.slab.get_mut(key) else {
                 continue;
             };
-            match outcome {
+            match reviewed.outcome {
+                // Its Channel changed meanwhile: the answer is about rules that are no more.
+                _ if !asked.is_by_the_same(&place.stream.grant) => {
+                    place.stream.recheck_now(now.steady)
+                }
                 Outcome::Granted(grant) => place.stream.reviewed(grant, now),
                 Outcome::Denied(_) => place.stream.end(CloseReason::Revoked, now.steady),
                 Outcome::Unreachable => place.stream.not_reviewed(now.steady),

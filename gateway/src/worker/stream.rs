@@ -204,6 +204,11 @@ impl Stream {
         self.rechecks = None;
     }
 
+    /// What they said is of no use any more; they are asked again, if there are any.
+    pub fn recheck_now(&mut self, now: Instant) {
+        self.rechecks = self.grant.recheck().map(|_| now);
+    }
+
     /// They still admit it.
     pub fn reviewed(&mut self, grant: Grant, now: Now) {
         self.unreviewed = 0;
