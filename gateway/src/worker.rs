@@ -34,7 +34,6 @@ use crate::topics::{Mail, Mailbox, Topics};
 use accept::{Router, Serving, TlsMaterial};
 use crds::snapshot::Snapshot;
 use deliver::{Flow, Place, Scratch, flush};
-use life::Redeciding;
 use opening::Door;
 use parking_lot::Mutex;
 use ready::Ready;
@@ -150,6 +149,7 @@ impl Worker {
             due: Vec::new(),
             due_tick: 0,
             visit: Vec::new(),
+            snapshot: None,
             redeciding: None,
             draining: None,
         };
@@ -179,7 +179,10 @@ struct Streams {
     due: Vec<Key>,
     due_tick: u64,
     visit: Vec<Member>,
-    redeciding: Option<Redeciding>,
+    /// The newest configuration.
+    snapshot: Option<Arc<Snapshot>>,
+    /// The next place to decide about again; none when all are by the newest configuration.
+    redeciding: Option<usize>,
     draining: Option<life::Draining>,
 }
 
@@ -195,12 +198,14 @@ impl Streams {
             .metrics
             .worker_busy
             .with_label_values(&[&index.to_string()]);
+        self.snapshot.clone_from(&snapshots.borrow_and_update());
         let mut busy = Duration::ZERO;
         let mut told = clock::now().steady;
         loop {
             let now = clock::now();
             if snapshots.has_changed().unwrap_or(false) {
-                self.redeciding = snapshots.borrow_and_update().clone().map(Redeciding::new);
+                self.snapshot.clone_from(&snapshots.borrow_and_update());
+                self.redeciding = Some(0);
             }
             if let Phase::Closing { until } = *phase.borrow_and_update()
                 && self.draining.is_none()

@@ -142,7 +142,6 @@ impl Grant {
     #[must_use]
     pub fn again(&self, snapshot: &Snapshot, known: &Known<'_>) -> Again {
         let items = self.items.all();
-        let mut asks = Vec::with_capacity(items.len());
         let (mut changed, mut moved) = (false, false);
         for item in items {
             let Some(policy) = item.owner(snapshot) else {
@@ -150,14 +149,17 @@ impl Grant {
             };
             changed |= item.policy.channel != policy.channel || item.policy.digest != policy.digest;
             moved |= !same_ground(&item.policy, policy);
-            asks.push(Ask {
-                policy: policy.clone(),
-                subject: item.subject.clone(),
-            });
         }
         if !changed && !self.lost_its_key(known) {
             return Again::Unchanged;
         }
+        let asks = items.iter().filter_map(|item| {
+            Some(Ask {
+                policy: item.owner(snapshot)?.clone(),
+                subject: item.subject.clone(),
+            })
+        });
+        let asks: Vec<Ask> = asks.collect();
         let shown = Shown::Stream(self.kept.as_deref());
         match judge(self.action, &asks, &shown, known, &Findings::default()) {
             Err((_, Refusal::Denied(_))) => Again::Ended(CloseReason::Revoked),

@@ -18,7 +18,6 @@ use crate::close::CloseReason;
 use crate::few::Few;
 use crate::frame::control;
 use crate::position::Position;
-use crds::snapshot::Snapshot;
 use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -27,19 +26,6 @@ use std::time::{Duration, Instant};
 const REDECIDED: usize = 512;
 /// The part of the drain window over which ends are spread; the rest is for last words.
 const SPREAD: f64 = 0.9;
-
-/// A walk over all streams with a new configuration.
-pub struct Redeciding {
-    snapshot: Arc<Snapshot>,
-    next: usize,
-}
-
-impl Redeciding {
-    #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>) -> Self {
-        Self { snapshot, next: 0 }
-    }
-}
 
 /// The end of all streams, spread evenly.
 pub struct Draining {
@@ -112,10 +98,18 @@ impl Streams {
                 },
             );
         }
+        self.catch_up(key, now);
         self.greet(key, &head, lost, http10, table, now);
-        if self.draining.is_some() {
-            // Admitted before the drain and here only now: it is not among those that are spread.
-            self.end(key, CloseReason::Draining, table, now);
+    }
+
+    /// Between its decision and now the stream waited, for a webhook or a join perhaps: what changed meanwhile
+    /// concerns it, too, and the walk over all streams has passed already.
+    fn catch_up(&mut self, key: Key, now: Now) {
+        self.decide_anew(key, now);
+        if self.draining.is_some()
+            && let Some(place) = self.slab.get_mut(key)
+        {
+            place.stream.end(CloseReason::Draining, now.steady);
         }
     }
 
@@ -215,31 +209,36 @@ impl Streams {
 
     /// Decides again about the next streams, if a new configuration came. True when some are left.
     pub fn decide_again(&mut self, table: &mut Table, now: Now) -> bool {
-        let Some(mut redeciding) = self.redeciding.take() else {
+        let Some(next) = self.redeciding.take() else {
             return false;
         };
-        let evidence = self.evidence.clone();
-        let known = evidence.known(now);
-        let end = (redeciding.next + REDECIDED).min(self.slab.places());
-        for place in redeciding.next..end {
-            let Some(key) = self.slab.key_at(place) else {
-                continue;
-            };
-            let Some(place) = self.slab.get_mut(key) else {
-                continue;
-            };
-            match place.stream.grant.again(&redeciding.snapshot, &known) {
-                Again::Unchanged => {}
-                Again::Renewed(grant) => self.renew(key, grant, table, now),
-                Again::Ended(reason) => self.end(key, reason, table, now),
+        let end = (next + REDECIDED).min(self.slab.places());
+        for place in next..end {
+            if let Some(key) = self.slab.key_at(place)
+                && self.decide_anew(key, now)
+            {
+                self.settle(key, table, now);
             }
         }
-        redeciding.next = end;
-        let more = end < self.slab.places();
-        if more {
-            self.redeciding = Some(redeciding);
+        self.redeciding = (end < self.slab.places()).then_some(end);
+        self.redeciding.is_some()
+    }
+
+    /// Decides about one stream with the newest configuration. True when something changed for it.
+    pub fn decide_anew(&mut self, key: Key, now: Now) -> bool {
+        let (Some(snapshot), Some(place)) = (&self.snapshot, self.slab.get_mut(key)) else {
+            return false;
+        };
+        match place
+            .stream
+            .grant
+            .again(snapshot, &self.evidence.known(now))
+        {
+            Again::Unchanged => return false,
+            Again::Renewed(grant) => place.stream.renew(grant, now),
+            Again::Ended(reason) => place.stream.end(reason, now.steady),
         }
-        more
+        true
     }
 
     /// Ends as many streams as the drain owes by now.

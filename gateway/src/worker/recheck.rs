@@ -6,7 +6,6 @@ use super::Streams;
 use super::ready::Reviewed;
 use super::slab::Key;
 use super::table::Table;
-use crate::access::Grant;
 use crate::clock::Now;
 use crate::close::CloseReason;
 use crate::evidence::{Evidence, Outcome};
@@ -49,20 +48,14 @@ impl Streams {
                 Outcome::Denied(_) => place.stream.end(CloseReason::Revoked, now.steady),
                 Outcome::Unreachable => place.stream.not_reviewed(now.steady),
             }
+            // Keys may have been withdrawn while it was on its way.
+            self.decide_anew(key, now);
             self.settle(key, table, now);
         }
     }
 
-    /// A new decision admitted the stream.
-    pub fn renew(&mut self, key: Key, grant: Grant, table: &mut Table, now: Now) {
-        if let Some(place) = self.slab.get_mut(key) {
-            place.stream.renew(grant, now);
-        }
-        self.settle(key, table, now);
-    }
-
     /// Writes the end of a stream that has to end, and enters the others for what is due next.
-    fn settle(&mut self, key: Key, table: &mut Table, now: Now) {
+    pub fn settle(&mut self, key: Key, table: &mut Table, now: Now) {
         let Some(place) = self.slab.get_mut(key) else {
             return;
         };

@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use tests::cluster::{Cluster, Setup};
 use tests::http::Ask;
 use tests::listen::Listen;
-use tests::wait::until_time;
+use tests::manifest::secret;
+use tests::wait::{until, until_time};
 use tests::webhook::{Verdict, Webhook};
 
 const TOKEN: &str = "a-token-that-only-the-webhook-knows";
@@ -192,6 +193,57 @@ async fn a_webhook_may_say_until_when() {
     assert_eq!(end(gateway.listen("c").token(TOKEN).await).await, "expired");
 }
 
+/// A gateway whose Channel `a` admits ana by a Secret, while the webhook of Channel `c` may take ten seconds.
+async fn beside_a_slow_webhook(webhook: &Webhook) -> Gateway {
+    let rule = json!({"webhook": {"url": webhook.url(), "timeout": "10s"}});
+    GatewaySetup::new()
+        .channel(&Channel::closed("a").tokens("subscribe", "readers"))
+        .channel(&Channel::closed("c").with("access", json!({"subscribe": [rule]})))
+        .file("readers", vec![secret("readers", &[("ana", TOKEN)])])
+        .start()
+        .await
+}
+
+/// Begins to listen to both, and returns when the webhook is being asked.
+async fn opening(gateway: &Gateway, webhook: &Webhook) -> tokio::task::JoinHandle<Listener> {
+    webhook.answer(Verdict::Hangs);
+    let listen = gateway.listen("a").channel("c").token(TOKEN);
+    let opening = tokio::spawn(async move { listen.await });
+    until("the webhook to be asked", || async {
+        (webhook.waiting() == 1)
+            .then_some(())
+            .ok_or_else(|| "it is not".into())
+    })
+    .await;
+    opening
+}
+
+#[tokio::test]
+async fn what_is_revoked_while_a_webhook_is_asked_ends_at_once() {
+    let webhook = Webhook::start().await;
+    let gateway = beside_a_slow_webhook(&webhook).await;
+    let opening = opening(&gateway, &webhook).await;
+    gateway
+        .apply_file("readers", &[secret("readers", &[("ben", "another")])])
+        .await;
+    webhook.answer(Verdict::allow());
+    assert_eq!(end(opening.await.unwrap()).await, "revoked");
+}
+
+#[tokio::test]
+async fn what_changes_harmlessly_while_a_webhook_is_asked_leaves_the_stream() {
+    let webhook = Webhook::start().await;
+    let gateway = beside_a_slow_webhook(&webhook).await;
+    let opening = opening(&gateway, &webhook).await;
+    let more = secret("readers", &[("ana", TOKEN), ("ben", "another")]);
+    gateway.apply_file("readers", &[more]).await;
+    webhook.answer(Verdict::allow());
+    let mut listener = opening.await.unwrap();
+    listener.cursor().await;
+    let silence = listener.silent_for(Duration::from_millis(300)).await;
+    assert!(silence.is_ok(), "{silence:?}");
+}
+
 /// A cluster in which `gateway` may ask for reviews and the account `shop/reader` may listen to the Channel `c`.
 async fn cluster() -> Cluster {
     let cluster = Setup::default().identity("gateway", &[]).start().await;
@@ -240,7 +292,7 @@ async fn service_accounts_are_admitted_by_rbac() {
     };
     let reader = account("reader", "siar").await;
     let listen = |token: &str| gateway.listen("c").token(token);
-    tests::wait::until("RBAC to count", || {
+    until("RBAC to count", || {
         let listen = listen(&reader);
         async move {
             match listen.try_open().await.unwrap() {
