@@ -34,7 +34,7 @@ pub struct Key {
 }
 
 /// The keys of one issuer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeySet(Vec<Key>);
 
 /// Why there is no key; the end of a sentence.
@@ -64,13 +64,16 @@ pub enum NoKey {
 
 impl Key {
     fn new(decoding: DecodingKey) -> Self {
+        let (family, parts) = match decoding.kind() {
+            DecodingKeyKind::SecretOrDer(bytes) => ("bytes", [&**bytes, &[]]),
+            DecodingKeyKind::RsaModulusExponent { n, e } => ("n, e", [&**n, &**e]),
+        };
+        // With their lengths: where one part ends and the next begins tells keys apart, too.
         let mut hash = Sha256::new();
-        match decoding.kind() {
-            DecodingKeyKind::SecretOrDer(bytes) => hash.update(bytes),
-            DecodingKeyKind::RsaModulusExponent { n, e } => {
-                hash.update(n);
-                hash.update(e);
-            }
+        hash.update(format!("{:?} {family}", decoding.family()));
+        for part in parts {
+            hash.update(part.len().to_le_bytes());
+            hash.update(part);
         }
         let mut thumbprint = [0; 16];
         thumbprint.copy_from_slice(&hash.finalize()[..16]);
@@ -162,13 +165,21 @@ impl fmt::Debug for Key {
     }
 }
 
-impl PartialEq for KeySet {
+impl PartialEq for Key {
     fn eq(&self, other: &Self) -> bool {
-        self.thumbprints().eq(other.thumbprints())
+        let told = |key: &Self| {
+            (
+                key.id.clone(),
+                key.algorithm,
+                key.curve.clone(),
+                key.thumbprint,
+            )
+        };
+        told(self) == told(other)
     }
 }
 
-impl Eq for KeySet {}
+impl Eq for Key {}
 
 impl KeySet {
     /// Reads a JSON Web Key Set (RFC 7517). Keys of unknown kinds are left out.
@@ -225,12 +236,6 @@ impl KeySet {
         kid: Option<&'a str>,
     ) -> impl Iterator<Item = &'a Key> {
         self.0.iter().filter(move |key| key.fits(algorithm, kid))
-    }
-
-    /// Whether the key is still one of them.
-    #[must_use]
-    pub fn has(&self, thumbprint: Thumbprint) -> bool {
-        self.thumbprints().any(|known| known == thumbprint)
     }
 
     /// What tells its keys apart, in their order.

@@ -29,6 +29,15 @@ use keyring::Keyring;
 use review::{Review, Reviewer, Verdicts};
 use std::sync::Arc;
 
+/// The most bytes of an identity: presence and limits keep many of them.
+const IDENTITY_BYTES: usize = 255;
+
+/// Whether a text can name somebody: it stands in presence, and in the keys of what is published once.
+#[must_use]
+pub fn is_identity(text: &str) -> bool {
+    (1..=IDENTITY_BYTES).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -125,6 +134,14 @@ pub struct Findings {
     pub unreachable: Vec<Arc<str>>,
     /// What reviewers said.
     pub verdicts: Verdicts,
+}
+
+impl Findings {
+    /// Whether a reviewer could not be asked.
+    #[must_use]
+    pub fn lacks_a_verdict(&self) -> bool {
+        self.verdicts.iter().any(|(_, verdict)| verdict.is_none())
+    }
 }
 
 /// Whether somebody may.

@@ -122,7 +122,8 @@ impl Parts {
         let config = Config::new(metrics.clone());
         let outbound = Outbound::new(Arc::new(settings.allow_targets.clone()))?;
         let nudged = config.clone();
-        let evidence = Evidence::new(control.clone(), outbound, metrics.clone(), move || {
+        let asking = Control::new(Handle::current());
+        let evidence = Evidence::new(asking, outbound, metrics.clone(), move || {
             nudged.again();
         });
         essential.start("keys", evidence.tend());

@@ -1,10 +1,12 @@
 //! What decisions need from elsewhere.
 //!
-//! Owns: the keys of issuers, the verdicts of reviewers, and the rounds of a decision: it names what it lacks, that one thing is got,
-//! and it is asked again. Never: decides (`access`). Used by: the routes; `worker`, for open streams.
+//! Owns: the keys of issuers, the verdicts of reviewers, and the rounds of a decision: it names what it lacks,
+//! that one thing is got, and it is asked again. Never: decides (`access`). Used by: the routes; `worker`, for
+//! open streams.
 
 mod cluster;
 mod issuers;
+mod places;
 mod question;
 mod reviews;
 mod schedule;
@@ -16,22 +18,24 @@ use crate::access::{
 use crate::clock::{self, Now};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::tasks::{Busy, Control};
+use crate::tasks::Control;
 use crds::policy::{Jwt, JwtKeys, Policy, Rule, RuleKind};
 use crds::snapshot::Snapshot;
 use issuers::Issuers;
+use places::Places;
+use question::Question;
 use reviews::Reviews;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use std::time::Duration;
 
-/// Open streams that reviewers are asked about at once.
-const RECHECKS: usize = 16;
+/// How long a decision may take with all that it needs; then it is one that will pass.
+const DECISION_TIME: Duration = Duration::from_secs(15);
 
 /// Gets evidence for all routes and workers of the process.
 pub struct Evidence {
     control: Control,
-    rechecks: Semaphore,
+    rechecks: Places,
     issuers: Arc<Issuers>,
     reviews: Reviews,
     memo: Memo,
@@ -50,8 +54,37 @@ pub enum Outcome {
     Unreachable,
 }
 
+/// For whom reviewers are asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asking {
+    /// For a request: an answer of a few seconds ago will do.
+    First,
+    /// For an open stream, already on the control runtime.
+    Again,
+}
+
+/// Tells what came of a recheck, also when its task ends before it knows.
+struct Answer<F: FnOnce(Outcome)>(Option<F>);
+
+impl<F: FnOnce(Outcome)> Answer<F> {
+    fn tell(mut self, outcome: Outcome) {
+        if let Some(answer) = self.0.take() {
+            answer(outcome);
+        }
+    }
+}
+
+impl<F: FnOnce(Outcome)> Drop for Answer<F> {
+    fn drop(&mut self) {
+        if let Some(answer) = self.0.take() {
+            answer(Outcome::Unreachable);
+        }
+    }
+}
+
 impl Evidence {
-    /// `changed` is called when open streams must be decided again.
+    /// `control` is a door of its own: what tenants have asked for must not keep Redis waiting. `changed` is
+    /// called when open streams must be decided again.
     #[must_use]
     pub fn new(
         control: Control,
@@ -72,7 +105,7 @@ impl Evidence {
         };
         Self {
             control,
-            rechecks: Semaphore::new(RECHECKS),
+            rechecks: Places::default(),
             issuers: Arc::new(issuers),
             reviews,
             memo: Memo::default(),
@@ -93,24 +126,34 @@ impl Evidence {
 
     /// Decides, and gets what that takes.
     pub async fn decide(&self, action: Action, asks: &[Ask], request: &Request) -> Outcome {
-        self.find_out(action, asks, request, false).await
+        self.find_out(action, asks, request, Asking::First).await
     }
 
-    /// Asks the reviewers of an open stream again, past what is remembered, few at a time for the process.
+    /// Asks the reviewers of an open stream again, past what is remembered. `answer` is called once in any
+    /// case; false: no place is free, and nobody is asked.
     pub fn recheck(
         evidence: &Arc<Self>,
-        grant: Grant,
+        grant: &Grant,
         answer: impl FnOnce(Outcome) + Send + 'static,
-    ) -> Result<(), Busy> {
-        let evidence = evidence.clone();
-        evidence.control.clone().tell(async move {
-            let (action, asks, request) = grant.question();
-            let outcome = match evidence.rechecks.acquire().await {
-                Ok(_place) => evidence.find_out(action, &asks, &request, true).await,
-                Err(_closed) => Outcome::Unreachable,
-            };
-            answer(outcome);
-        })
+    ) -> bool {
+        let place = grant
+            .reviewed_in()
+            .map(|channel| evidence.rechecks.enter(channel));
+        let Some(Some(place)) = place else {
+            return false;
+        };
+        let (action, asks, request) = grant.question();
+        let answer = Answer(Some(answer));
+        let asked = evidence.clone();
+        let recheck = async move {
+            let _place = place;
+            let outcome = asked.find_out(action, &asks, &request, Asking::Again).await;
+            answer.tell(outcome);
+        };
+        if evidence.control.tell(recheck).is_err() {
+            tracing::debug!("too much is asked of issuers and reviewers");
+        }
+        true
     }
 
     async fn find_out(
@@ -118,21 +161,35 @@ impl Evidence {
         action: Action,
         asks: &[Ask],
         request: &Request,
-        fresh: bool,
+        asking: Asking,
+    ) -> Outcome {
+        let rounds = self.rounds(action, asks, request, asking);
+        let outcome = tokio::time::timeout(DECISION_TIME, rounds).await;
+        outcome.unwrap_or(Outcome::Unreachable)
+    }
+
+    /// Each round but the last asks what the ones before did not.
+    async fn rounds(
+        &self,
+        action: Action,
+        asks: &[Ask],
+        request: &Request,
+        asking: Asking,
     ) -> Outcome {
         let mut findings = Findings::default();
-        // Each round but the last asks what the ones before did not.
         loop {
             let decision = decide(action, asks, request, &self.known(clock::now()), &findings);
             match decision {
+                // Another rule would admit now, perhaps as nobody. The one that did may again in a while.
+                Decision::Granted(_) if asking == Asking::Again && findings.lacks_a_verdict() => {
+                    return Outcome::Unreachable;
+                }
                 Decision::Granted(grant) => return Outcome::Granted(grant),
                 Decision::Denied(denial) => return Outcome::Denied(denial),
                 Decision::Unreachable | Decision::Needs(Need::Anew) => return Outcome::Unreachable,
                 Decision::Needs(Need::Review(review)) => {
-                    let verdict = self
-                        .reviews
-                        .ask(&review, action, asks, request, fresh)
-                        .await;
+                    let question = Question::new(&review, action, asks, request);
+                    let verdict = self.reviews.ask(&review.reviewer, question, asking).await;
                     findings.verdicts.push((review, verdict));
                 }
                 Decision::Needs(Need::Keys(url)) => {

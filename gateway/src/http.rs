@@ -17,7 +17,8 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use crate::access::{Action, Ask, Denial, Facts, Grant, Request as Presented};
+use crate::access::{Action, Again, Ask, Denial, Facts, Grant, Request as Presented};
+use crate::clock;
 use crate::close::CloseReason;
 use crate::config::Watch;
 use crate::evidence::{Evidence as Source, Outcome};
@@ -221,7 +222,8 @@ impl Asked {
         let mut presented = Presented::default();
         if asks.iter().any(|ask| action.reads_tokens(&ask.policy)) {
             let evidence = self.evidence()?;
-            if action == Action::Publish && evidence.from_cookie && self.site == Site::Absent {
+            let posted = self.parts.method == Method::POST;
+            if posted && evidence.from_cookie && self.site == Site::Absent {
                 return Err(Refusal::CookieWithoutOrigin);
             }
             presented.token = evidence.token(verdict != Verdict::Any);
@@ -273,6 +275,21 @@ impl Asked {
                 let retries = asks.iter().map(|ask| ask.policy.stream.retry);
                 let retry = retries.max().unwrap_or(USUAL_RETRY);
                 Err(self.passing(CloseReason::Unavailable, retry))
+            }
+        }
+    }
+
+    /// The grant, if nothing changed while it took time to get here: a reviewer was asked, a body was read. What
+    /// did change is decided when the client comes again.
+    fn still(&mut self, grant: Grant) -> Result<Grant, Refusal> {
+        let snapshot = self.snapshot()?;
+        let now = clock::now();
+        let expired = grant.expires().is_some_and(|expires| expires <= now.unix);
+        match grant.again(&snapshot, &self.state.evidence.known(now)) {
+            Again::Unchanged if !expired => Ok(grant),
+            Again::Renewed(grant) if !expired => Ok(grant),
+            Again::Unchanged | Again::Renewed(_) | Again::Ended(_) => {
+                Err(self.passing(CloseReason::Unavailable, USUAL_RETRY))
             }
         }
     }

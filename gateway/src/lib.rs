@@ -24,6 +24,7 @@ pub mod ingest;
 pub mod limits;
 pub mod message;
 pub mod metrics;
+mod newest;
 pub mod outbound;
 pub mod position;
 pub mod readiness;

@@ -22,6 +22,7 @@ const LAYERS: [&[&str]; 7] = [
         "limits",
         "message",
         "metrics",
+        "newest",
         "outbound",
         "position",
         "readiness",

@@ -40,6 +40,8 @@ pub struct Case<'a> {
 /// How somebody was admitted.
 #[derive(Debug, Default)]
 pub struct Admitted {
+    /// The rule that admitted, by its place.
+    pub rule: u8,
     pub identity: Option<Arc<str>>,
     /// The token, if it is a JSON Web Token.
     pub verified: Option<Arc<Verified>>,
@@ -104,8 +106,10 @@ impl Case<'_> {
                 Some(Err(need)) => return Err(Refused::Needs(need)),
             }
             if reads_tokens && !verified && self.shown.has_token() {
-                found.verified = self.must_verify(&rules[at..])?;
+                found.verified = self.must_verify(&rules[at..], unreachable)?;
             }
+            // There are at most 16 rules.
+            found.rule = u8::try_from(at).unwrap_or(u8::MAX);
             return Ok(found);
         }
         Err(if unreachable {
@@ -140,10 +144,14 @@ impl Case<'_> {
         alone && matches!(self.meets(condition, &Admitted::default()), Ok(false))
     }
 
-    /// Everybody is admitted; still, one of the `rules` must take the token that is shown. Reviewers that were
-    /// not asked before are not asked for this: they may take it.
-    fn must_verify(&self, rules: &[Rule]) -> Result<Option<Arc<Verified>>, Refused> {
-        let (mut unreachable, mut not_asked) = (false, false);
+    /// Everybody is admitted; still, one of the `rules`, or of those before that were `unreachable`, must take
+    /// the token that is shown. Reviewers that were not asked before are not asked for this: they may take it.
+    fn must_verify(
+        &self,
+        rules: &[Rule],
+        mut unreachable: bool,
+    ) -> Result<Option<Arc<Verified>>, Refused> {
+        let mut not_asked = false;
         for rule in rules.iter().filter(|rule| rule.reads_tokens()) {
             if Reviewer::of(&rule.kind).is_some() {
                 not_asked = true;
@@ -206,7 +214,7 @@ impl Case<'_> {
                     identity: verdict.identity.clone(),
                     expires: verdict.expires,
                     recheck,
-                    verified: None,
+                    ..Admitted::default()
                 })
             }
             Some(Some(verdict)) if verdict.identity.is_some() && self.is_ahead(verdict.expires) => {
@@ -237,13 +245,13 @@ impl Case<'_> {
                 },
             ) => {
                 let (memo, unix) = (self.known.memo, self.known.now.unix);
-                verify(token.text.expose(), token.hash, rule, &keys, memo, unix)
+                verify(token, rule, &keys, memo, unix)
             }
             (Some(_), Shown::Request { token: None, .. } | Shown::Stream(None)) => {
                 Err(Unverified::Foreign)
             }
             (Some(keys), Shown::Stream(Some(kept))) => match &kept.verified {
-                Some(token) if keys.has(token.key) && is_for(token, rule, self.known.now.unix) => {
+                Some(token) if token.is_by(&keys) && is_for(token, rule, self.known.now.unix) => {
                     Ok(token.clone())
                 }
                 Some(_) => Err(Unverified::Foreign),
@@ -254,10 +262,10 @@ impl Case<'_> {
         };
         match (outcome, url) {
             (Ok(verified), _) => Found::Yes(Admitted {
-                identity: verified.claims.subject.clone(),
+                identity: verified.claims.identity().cloned(),
                 expires: verified.claims.expires,
                 verified: Some(verified),
-                recheck: None,
+                ..Admitted::default()
             }),
             (Err(Unverified::NoSuchKey), Some(url)) if self.findings.unreachable.contains(url) => {
                 Found::Unreachable

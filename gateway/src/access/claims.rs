@@ -3,6 +3,7 @@
 //! Owns: reading claims, the registered ones once and the others when a condition wants them. They are kept
 //! as text, since parsed values take five times as much. Pure. Used by: `jwt`, `condition`.
 
+use super::is_identity;
 use crds::policy::{LIST_ITEMS, Names};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::{Map, Value};
@@ -43,6 +44,12 @@ impl Claims {
             not_before: date(claims.get("nbf"))?,
             text: text.into(),
         })
+    }
+
+    /// Who the token is of: its subject, if that can be a name.
+    #[must_use]
+    pub fn identity(&self) -> Option<&Arc<str>> {
+        self.subject.as_ref().filter(|subject| is_identity(subject))
     }
 
     /// The claims of these names; none when there is more than a condition may go through.

@@ -7,10 +7,12 @@ use super::admit::{Admitted, Shown};
 use super::jwt::{LEEWAY, Verified};
 use super::kept::Kept;
 use super::request::{Facts, Request};
+use super::review::Reviewer;
 use super::{Action, Ask, Findings, Known, Refusal, Subject, judge};
 use crate::close::CloseReason;
 use crate::few::Few;
-use crds::policy::{JwtKeys, Policy, Reads, RuleKind};
+use crds::name::ChannelName;
+use crds::policy::{JwtKeys, Policy, Reads, Rule, RuleKind};
 use crds::snapshot::Snapshot;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +38,8 @@ pub(super) struct Item {
     pub subject: Subject,
     /// As this Channel verified it; none for anonymous.
     pub identity: Option<Arc<str>>,
+    /// The rule that admitted, by its place.
+    pub rule: u8,
 }
 
 /// What a new Snapshot makes of a Grant.
@@ -92,6 +96,29 @@ impl Grant {
         let (ours, theirs) = (self.items.all(), other.items.all());
         let same = |(a, b): (&Item, &Item)| Arc::ptr_eq(&a.policy, &b.policy);
         ours.len() == theirs.len() && ours.iter().zip(theirs).all(same)
+    }
+
+    /// Whether every Channel verified the same identity as in `other`.
+    #[must_use]
+    pub fn is_of_the_same(&self, other: &Self) -> bool {
+        let names = |grant: &Self| -> Vec<Option<Arc<str>>> {
+            grant
+                .channels()
+                .map(|(_, identity)| identity.cloned())
+                .collect()
+        };
+        names(self) == names(other)
+    }
+
+    /// The Channel whose rule asks a reviewer; the first one.
+    #[must_use]
+    pub fn reviewed_in(&self) -> Option<&ChannelName> {
+        let mut items = self.items.all().iter();
+        let reviewed = items.find(|item| {
+            let rule = item.rule(self.action);
+            rule.is_some_and(|rule| Reviewer::of(&rule.kind).is_some())
+        });
+        reviewed.map(|item| &item.policy.channel)
     }
 
     /// What was asked for, and by whom, to ask reviewers again.
@@ -174,26 +201,26 @@ impl Grant {
         }
     }
 
-    /// Whether an issuer has withdrawn the key of the token.
+    /// Whether an issuer has withdrawn the key of the token, for a rule that admitted by it.
     fn lost_its_key(&self, known: &Known<'_>) -> bool {
         let Some(token) = self.kept.as_ref().and_then(|kept| kept.verified.as_ref()) else {
             return false;
         };
-        let rules = self
+        let mut rules = self
             .items
             .all()
             .iter()
-            .flat_map(|item| self.action.rules(&item.policy));
-        let mut sets = rules.filter_map(|rule| match &rule.kind {
-            RuleKind::Jwt(jwt) => Some(&jwt.keys),
-            _ => None,
-        });
-        !sets.any(|keys| match keys {
-            JwtKeys::Fixed(keys) => keys.has(token.key),
-            JwtKeys::Url(url) => known
-                .keyring
-                .find(url)
-                .is_none_or(|keys| keys.has(token.key)),
+            .filter_map(|item| item.rule(self.action));
+        rules.any(|rule| match &rule.kind {
+            RuleKind::Jwt(jwt) => match &jwt.keys {
+                JwtKeys::Url(url) => known
+                    .keyring
+                    .find(url)
+                    .is_some_and(|keys| !token.is_by(&keys)),
+                // A change of the Secret is a change of the Policy.
+                JwtKeys::Fixed(_) => false,
+            },
+            _ => false,
         })
     }
 }
@@ -222,6 +249,7 @@ impl Together {
                 policy: ask.policy,
                 subject: ask.subject,
                 identity: admitted.identity,
+                rule: admitted.rule,
             });
         }
         Self {
@@ -244,6 +272,10 @@ impl Together {
 }
 
 impl Item {
+    fn rule(&self, action: Action) -> Option<&Rule> {
+        action.rules(&self.policy).get(usize::from(self.rule))
+    }
+
     fn owner<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Arc<Policy>> {
         let channel = &self.policy.channel;
         match &self.subject {

@@ -3,23 +3,25 @@
 //! Owns: every check of a token. The algorithm comes from the rule, never from the token alone. Never: keeps
 //! a token, only what it claims. Pure but for the memo of signatures that were checked. Used by: `admit`.
 
-use super::TokenHash;
 use super::claims::Claims;
+use super::{Token, TokenHash};
+use crate::newest::Newest;
 use crds::channel::JwtAlgorithm;
 use crds::keys::{Key, KeySet, Thumbprint};
 use crds::policy::Jwt;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use parking_lot::Mutex;
 use serde_json::value::RawValue;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The most bytes of a token; heads have 16 KiB.
 const TOKEN_BYTES: usize = 8 * 1024;
 /// Keys of one set that are tried for one token: those without `kid` all fit.
-const MOST_TRIED: usize = 4;
+const MOST_TRIED: usize = 8;
 /// Tokens remembered, some 2 KiB each; a publisher shows the same one again and again.
 const MOST_REMEMBERED: usize = 1024;
+/// Pairs of a token and a key that did not sign it.
+const MOST_WRONG: usize = 8192;
 /// How far clocks may be apart, in seconds.
 pub const LEEWAY: u64 = 5;
 
@@ -42,50 +44,45 @@ pub enum Unverified {
     NotForHere,
 }
 
-/// Signatures that were checked.
-#[derive(Default)]
-pub struct Memo(Mutex<Remembered>);
-
-#[derive(Default)]
-struct Remembered {
-    tokens: HashMap<TokenHash, Arc<Verified>>,
-    oldest_first: VecDeque<TokenHash>,
+impl Verified {
+    /// Whether one of `keys` is the one that signed it, and may still sign so.
+    #[must_use]
+    pub fn is_by(&self, keys: &KeySet) -> bool {
+        keys.fitting(self.algorithm, None)
+            .any(|key| key.thumbprint() == self.key)
+    }
 }
 
-impl Memo {
-    fn find(&self, token: &TokenHash) -> Option<Arc<Verified>> {
-        self.0.lock().tokens.get(token).cloned()
-    }
+/// Signatures that were checked.
+pub struct Memo {
+    right: Mutex<Newest<TokenHash, Arc<Verified>>>,
+    /// Which keys did not sign which tokens: whoever shows a wrong one to many rules costs one check.
+    wrong: Mutex<Newest<(TokenHash, Thumbprint), ()>>,
+}
 
-    fn remember(&self, token: TokenHash, verified: Arc<Verified>) {
-        let mut remembered = self.0.lock();
-        if remembered.tokens.insert(token, verified).is_some() {
-            return;
-        }
-        remembered.oldest_first.push_back(token);
-        if remembered.oldest_first.len() > MOST_REMEMBERED
-            && let Some(oldest) = remembered.oldest_first.pop_front()
-        {
-            remembered.tokens.remove(&oldest);
+impl Default for Memo {
+    fn default() -> Self {
+        Self {
+            right: Mutex::new(Newest::new(MOST_REMEMBERED)),
+            wrong: Mutex::new(Newest::new(MOST_WRONG)),
         }
     }
 }
 
 /// Verifies `token` for `rule` with `keys`, which are those of the rule. `unix` is in milliseconds.
 pub fn verify(
-    token: &str,
-    hash: TokenHash,
+    token: &Token,
     rule: &Jwt,
     keys: &KeySet,
     memo: &Memo,
     unix: u64,
 ) -> Result<Arc<Verified>, Unverified> {
-    let known = memo.find(&hash).filter(|known| keys.has(known.key));
-    let verified = match known {
+    let known = memo.right.lock().find(&token.hash).cloned();
+    let verified = match known.filter(|known| known.is_by(keys)) {
         Some(known) => known,
         None => {
-            let verified = Arc::new(check_signature(token, rule, keys)?);
-            memo.remember(hash, verified.clone());
+            let verified = Arc::new(check_signature(token, rule, keys, memo)?);
+            memo.right.lock().put(token.hash, verified.clone());
             verified
         }
     };
@@ -126,11 +123,17 @@ fn takes(rule: &Jwt, algorithm: Algorithm) -> bool {
         .any(|taken| taken == algorithm)
 }
 
-fn check_signature(token: &str, rule: &Jwt, keys: &KeySet) -> Result<Verified, Unverified> {
-    if token.len() > TOKEN_BYTES {
+fn check_signature(
+    token: &Token,
+    rule: &Jwt,
+    keys: &KeySet,
+    memo: &Memo,
+) -> Result<Verified, Unverified> {
+    let text = token.text.expose();
+    if text.len() > TOKEN_BYTES {
         return Err(Unverified::Foreign);
     }
-    let header = decode_header(token).or(Err(Unverified::Foreign))?;
+    let header = decode_header(&**text).or(Err(Unverified::Foreign))?;
     // `crit` names what must be understood (RFC 7515, section 4.1.11), and none of it is.
     if header.crit.is_some() || !takes(rule, header.alg) {
         return Err(Unverified::Foreign);
@@ -139,12 +142,19 @@ fn check_signature(token: &str, rule: &Jwt, keys: &KeySet) -> Result<Verified, U
     let mut named = false;
     for key in keys.fitting(header.alg, kid).take(MOST_TRIED) {
         named |= key.is_named() && kid.is_some();
-        if let Some(claims) = signed_by(key, token, header.alg) {
-            return Ok(Verified {
-                key: key.thumbprint(),
-                algorithm: header.alg,
-                claims,
-            });
+        let pair = (token.hash, key.thumbprint());
+        if memo.wrong.lock().find(&pair).is_some() {
+            continue;
+        }
+        match signed_by(key, text, header.alg) {
+            Some(claims) => {
+                return Ok(Verified {
+                    key: key.thumbprint(),
+                    algorithm: header.alg,
+                    claims,
+                });
+            }
+            None => memo.wrong.lock().put(pair, ()),
         }
     }
     // Where names do not tell, a newer set may have the key that signed it.

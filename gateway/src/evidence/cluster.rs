@@ -13,11 +13,12 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::PostParams;
 use kube::{Api, Client, Config};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
 
 /// How long both reviews may take together.
-const REVIEW_TIME: Duration = Duration::from_secs(3);
+pub const REVIEW_TIME: Duration = Duration::from_secs(3);
 /// Reviews on their way at once: the API server has other work.
 const AT_ONCE: usize = 16;
 /// How the API server names service accounts; `serviceAccounts` is not for people with tokens of the cluster.
@@ -27,25 +28,30 @@ const ACCOUNT: &str = "system:serviceaccount:";
 pub struct Cluster {
     /// Made at the first review, by the credentials of the pod or a kubeconfig.
     client: Mutex<Option<Client>>,
-    places: Semaphore,
+    gate: Arc<Semaphore>,
 }
 
 impl Default for Cluster {
     fn default() -> Self {
         Self {
             client: Mutex::default(),
-            places: Semaphore::new(AT_ONCE),
+            gate: Arc::new(Semaphore::new(AT_ONCE)),
         }
     }
 }
 
 impl Cluster {
+    /// Where to wait before asking.
+    pub fn gate(&self) -> Arc<Semaphore> {
+        self.gate.clone()
+    }
+
     /// The verdict; none when the API server cannot be asked.
     pub async fn ask(&self, accounts: &ServiceAccounts, question: &Question) -> Option<Verdict> {
         match tokio::time::timeout(REVIEW_TIME, self.review(accounts, question)).await {
             Ok(Ok(verdict)) => Some(verdict),
             Ok(Err(error)) => {
-                tracing::warn!(%error, "a service account cannot be reviewed");
+                tracing::warn!(error = word(&error), "a service account cannot be reviewed");
                 None
             }
             Err(_late) => {
@@ -60,10 +66,12 @@ impl Cluster {
         accounts: &ServiceAccounts,
         question: &Question,
     ) -> Result<Verdict, kube::Error> {
-        let Some(token) = &question.token else {
-            return Ok(Verdict::default());
-        };
-        let Ok(_place) = self.places.acquire().await else {
+        // What is no JSON Web Token is nobody's here, and perhaps somebody's elsewhere: it is not shown around.
+        let Some(token) = question
+            .token
+            .as_ref()
+            .filter(|token| token.may_be_signed())
+        else {
             return Ok(Verdict::default());
         };
         let client = self.client().await?;
@@ -103,6 +111,14 @@ impl Cluster {
         config.read_timeout = Some(REVIEW_TIME);
         config.default_retry = false;
         Ok(client.insert(Client::try_from(config)?).clone())
+    }
+}
+
+/// What went wrong. Of an answer of the API server only code and reason: its message may repeat the token.
+fn word(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        other => other.to_string(),
     }
 }
 

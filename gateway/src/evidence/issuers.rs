@@ -11,6 +11,7 @@ use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::tasks::Control;
 use crds::keys::KeySet;
+use futures_util::{StreamExt, stream};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,6 +20,8 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 /// How long an issuer may take.
 const FETCH_TIME: Duration = Duration::from_secs(5);
+/// Issuers that are asked at once.
+const AT_ONCE: usize = 16;
 /// How often it is looked at which sets are old.
 const TEND_EVERY: Duration = Duration::from_secs(5);
 
@@ -72,14 +75,18 @@ impl Issuers {
             }
             new
         };
-        for url in new {
-            let (issuers, control) = (issuers.clone(), issuers.control.clone());
-            let fetch = async move {
-                Self::fetch_for(&issuers, &url).await;
+        let asked = issuers.clone();
+        let fetches = async move {
+            let each = |url| {
+                let issuers = &asked;
+                async move {
+                    Self::fetch_for(issuers, &url).await;
+                }
             };
-            if control.tell(fetch).is_err() {
-                tracing::debug!("the control runtime is full; the first token asks for keys");
-            }
+            stream::iter(new).for_each_concurrent(AT_ONCE, each).await;
+        };
+        if issuers.control.tell(fetches).is_err() {
+            tracing::debug!("the control runtime is full; the first token asks for keys");
         }
     }
 
@@ -126,7 +133,7 @@ impl Issuers {
                     "keys of an issuer"
                 );
                 if issuers.keyring.put(&url, keys) {
-                    tracing::info!(url = shown(&url), "an issuer withdrew a key");
+                    tracing::info!(url = shown(&url), "the keys of an issuer changed");
                     (issuers.changed)();
                 }
                 true
@@ -186,13 +193,18 @@ pub async fn tend(issuers: Arc<Issuers>) {
             .iter()
             .map(|(url, issuer)| (url.clone(), issuer.clone()))
             .collect();
-        for (url, issuer) in known {
-            // One that is being fetched needs no second fetch.
-            if let Ok(schedule) = issuer.try_lock_owned()
-                && schedule.is_due(now)
-            {
-                Issuers::fetch(issuers.clone(), url, schedule).await;
+        // One that is being fetched needs no second fetch.
+        let due = known.into_iter().filter_map(|(url, issuer)| {
+            let schedule = issuer.try_lock_owned().ok()?;
+            schedule.is_due(now).then_some((url, schedule))
+        });
+        let fetch = |(url, schedule)| {
+            let fetch = Issuers::fetch(issuers.clone(), url, schedule);
+            async move {
+                fetch.await;
             }
-        }
+        };
+        // Not all at once, and not one after the other: one that hangs must not hold up the others.
+        stream::iter(due).for_each_concurrent(AT_ONCE, fetch).await;
     }
 }

@@ -46,27 +46,30 @@ impl Question {
         }
     }
 
-    /// Differs when anything differs that the reviewer is told.
+    /// Differs when anything differs that the reviewer is told; the API server is told of the Channel and the
+    /// token alone.
     pub fn fingerprint(&self, reviewer: &Reviewer) -> Fingerprint {
         let token = self.token.as_ref().map_or("", |token| token.text.expose());
-        let (kind, whom) = match reviewer {
-            Reviewer::Webhook(webhook) => ("webhook", webhook.url.to_string()),
-            Reviewer::Cluster(accounts) => ("cluster", accounts.audiences.join("\0")),
+        let (kind, whom, further) = match reviewer {
+            Reviewer::Webhook(webhook) => {
+                let topics = self.topics.join("\0");
+                let further = [&*topics, &*self.ip, &*self.origin, &*self.path].map(str::to_owned);
+                ("webhook", webhook.url.to_string(), further)
+            }
+            Reviewer::Cluster(accounts) => {
+                ("cluster", accounts.audiences.join("\0"), Default::default())
+            }
         };
-        let topics = self.topics.join("\0");
         let mut hash = Sha256::new();
-        for part in [
+        let about = [
             kind,
             &whom,
             self.action.word(),
             &self.namespace,
             &self.name,
-            &topics,
             token,
-            &self.ip,
-            &self.origin,
-            &self.path,
-        ] {
+        ];
+        for part in about.into_iter().chain(further.iter().map(|part| &**part)) {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
         }

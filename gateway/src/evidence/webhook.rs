@@ -4,6 +4,7 @@
 //! by: `reviews`, on the control runtime.
 
 use super::question::Question;
+use crate::access::is_identity;
 use crate::access::review::Verdict;
 use crate::outbound::Outbound;
 use crds::policy::{Rule, RuleKind, Webhook};
@@ -16,8 +17,6 @@ use tokio::sync::Semaphore;
 
 /// Requests on their way to one address; more wait, within the time that they have.
 const AT_ONCE: usize = 32;
-/// The most bytes of an identity.
-const IDENTITY_BYTES: usize = 255;
 
 /// The webhooks that rules name.
 pub struct Webhooks {
@@ -61,23 +60,19 @@ impl Webhooks {
             .collect();
     }
 
+    /// Where to wait before asking; none when no rule names the address any more.
+    pub fn gate(&self, url: &str) -> Option<Arc<Semaphore>> {
+        self.gates.read().get(url).cloned()
+    }
+
     /// The verdict; none when there is none in time, or it is none.
     pub async fn ask(&self, webhook: &Webhook, question: &Question) -> Option<Verdict> {
-        let gate = self.gates.read().get(&webhook.url).cloned()?;
-        let asked = async {
-            let _place = gate.acquire().await.ok()?;
-            let answer = self
-                .outbound
-                .post_json(&webhook.url, &body(question), webhook.timeout)
-                .await;
-            match answer {
-                Ok(answer) if answer.status == 200 => read(&answer.body),
-                Ok(answer) => failed(&format!("status {}", answer.status)),
-                Err(error) => failed(&error.to_string()),
-            }
-        };
-        let answer = tokio::time::timeout(webhook.timeout, asked).await;
-        answer.unwrap_or_else(|_late| failed("no answer in time"))
+        let (body, time) = (body(question), webhook.timeout);
+        match self.outbound.post_json(&webhook.url, &body, time).await {
+            Ok(answer) if answer.status == 200 => read(&answer.body),
+            Ok(answer) => failed(&format!("status {}", answer.status)),
+            Err(error) => failed(&error.to_string()),
+        }
     }
 }
 
@@ -105,10 +100,7 @@ fn read(body: &[u8]) -> Option<Verdict> {
     let Ok(said) = serde_json::from_slice::<Said>(body) else {
         return failed("the answer is not {\"allow\": true or false, …}");
     };
-    let right = |name: &String| {
-        (1..=IDENTITY_BYTES).contains(&name.len()) && !name.chars().any(char::is_control)
-    };
-    if !said.identity.as_ref().is_none_or(right) {
+    if !said.identity.as_deref().is_none_or(is_identity) {
         return failed("its identity is empty, too long or has control characters");
     }
     tracing::debug!(allow = said.allow, "a webhook decided");

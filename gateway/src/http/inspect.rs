@@ -149,7 +149,8 @@ async fn admit(asked: &mut Asked, topic: &Topic, action: Action) -> Result<Targe
         subject: Subject::Topic(topic.clone()),
     }];
     let presented = asked.presented(action, &asks, verdict)?;
-    asked.decide(action, &asks, &presented).await?;
+    let grant = asked.decide(action, &asks, &presented).await?;
+    asked.still(grant)?;
     Ok(asked.state.topics.target(policy, topic))
 }
 

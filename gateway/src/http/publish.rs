@@ -92,6 +92,7 @@ async fn publish(asked: &mut Asked, body: Body) -> Result<(Vec<u8>, bool), Refus
             (admit::all(asked, topics).await?, request)
         }
     };
+    let grant = asked.still(grant)?;
     let batch = request.batch;
     let posts = find_owners(&grant, asked, request.items)?;
     take_rate(asked, &posts)?;

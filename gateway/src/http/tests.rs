@@ -22,7 +22,7 @@ struct World {
     metrics: Arc<Metrics>,
     phase: watch::Sender<Phase>,
     limits: Arc<Limits>,
-    _snapshots: watch::Sender<Option<Arc<Snapshot>>>,
+    snapshots: watch::Sender<Option<Arc<Snapshot>>>,
 }
 
 struct Answer {
@@ -91,7 +91,7 @@ fn world(channels: Option<Arc<Snapshot>>) -> World {
         metrics,
         phase,
         limits,
-        _snapshots: snapshots,
+        snapshots,
     }
 }
 
@@ -111,12 +111,17 @@ fn usual() -> World {
 
 impl World {
     async fn ask(&self, line: &str, lines: &[(&str, &str)], body: &str) -> Answer {
+        self.ask_with(line, lines, Body::from(body.to_owned()))
+            .await
+    }
+
+    async fn ask_with(&self, line: &str, lines: &[(&str, &str)], body: Body) -> Answer {
         let (method, uri) = line.split_once(' ').unwrap();
         let mut request = http::Request::builder().method(method).uri(uri);
         for (name, value) in lines {
             request = request.header(*name, *value);
         }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let request = request.body(body).unwrap();
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         Answer {

@@ -16,8 +16,8 @@ impl Streams {
         let Some(place) = self.slab.get_mut(key) else {
             return;
         };
-        let (ready, grant) = (self.ready.clone(), place.stream.grant.clone());
-        let asked = grant.clone();
+        let ready = self.ready.clone();
+        let asked = place.stream.grant.clone();
         let answer = move |outcome| {
             ready.review(Reviewed {
                 key,
@@ -25,10 +25,10 @@ impl Streams {
                 outcome,
             });
         };
-        if Evidence::recheck(&self.evidence, grant, answer).is_err() {
-            place.stream.not_reviewed(now.steady);
-        } else {
+        if Evidence::recheck(&self.evidence, &place.stream.grant, answer) {
             place.stream.rechecking();
+        } else {
+            place.stream.recheck_later(now.steady);
         }
     }
 

@@ -21,6 +21,8 @@ use std::time::{Duration, Instant};
 pub const STALLED_AFTER: Duration = Duration::from_secs(15);
 /// So many further times reviewers may be out of reach before a stream that they admitted ends.
 const UNREVIEWED: u8 = 2;
+/// When to look again for a place to ask a reviewer.
+const PLACE_TAKEN: Duration = Duration::from_secs(2);
 /// What a parked stream gets for its rest and `siar.end` when it must end.
 pub const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -192,16 +194,25 @@ impl Stream {
 
     /// A new decision admitted it. One for another identity ends it: it counts and is named by the old one.
     pub fn renew(&mut self, grant: Grant, now: Now) {
-        if grant.identity() != self.grant.identity() {
+        if !grant.is_of_the_same(&self.grant) {
             return self.end(CloseReason::Rotated, now.steady);
         }
         self.expires = deadline(grant.expires(), now);
+        if grant.recheck().is_none() {
+            // Admitted without a reviewer now: there is nobody to ask, and no token is kept to ask with.
+            (self.rechecks, self.recheck_every) = (None, None);
+        }
         self.grant = grant;
     }
 
     /// Reviewers are being asked.
     pub fn rechecking(&mut self) {
         self.rechecks = None;
+    }
+
+    /// All places for asking are taken: that is not the reviewer's fault, and tried again soon.
+    pub fn recheck_later(&mut self, now: Instant) {
+        self.rechecks = Some(now + PLACE_TAKEN);
     }
 
     /// What they said is of no use any more; they are asked again, if there are any.

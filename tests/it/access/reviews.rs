@@ -163,7 +163,12 @@ async fn a_stream_ends_when_the_webhook_says_no_later() {
 #[tokio::test]
 async fn a_webhook_that_is_gone_keeps_its_streams_for_two_further_rechecks() {
     let webhook = Webhook::start().await;
-    let gateway = serving(&webhook).await;
+    let rule = json!({"webhook": {"url": webhook.url(), "recheck": "10s"}});
+    // Another rule would admit meanwhile, as nobody in particular: that is not for those who are somebody.
+    let rules = json!([rule, {"anonymous": {}}]);
+    let channel = Channel::closed("c").with("access", json!({"subscribe": rules}));
+    let gateway = Gateway::serving(&channel).await;
+    webhook.answer(Verdict::allow_as("eve"));
     let listener = gateway.listen("c").token(TOKEN).await;
     webhook.answer(Verdict::Status(500));
     let before = webhook.asked().len();

@@ -141,6 +141,22 @@ fn a_reviewer_that_cannot_be_asked_denies_nobody_for_good() {
         1,
     );
     check_asked(&json!([hook(), tokens]), Some(ANA), &[None], "ana", 1);
+    let anonymous = json!({"anonymous": {}});
+    check_asked(
+        &json!([hook(), anonymous]),
+        Some("t"),
+        &[None],
+        "unreachable",
+        1,
+    );
+    check_asked(&json!([hook(), anonymous]), None, &[None], "anonymous", 1);
+    check_asked(
+        &json!([hook(), anonymous, tokens]),
+        Some(ANA),
+        &[None],
+        "anonymous",
+        1,
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Pages of other sites.
 
 use super::*;
+use crate::fixtures::ANA;
 
 #[tokio::test]
 async fn pages_of_other_sites_may_only_what_is_listed() {
@@ -83,4 +84,28 @@ async fn a_preflight_answers_for_the_named_or_for_all() {
             "{line}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_page_of_our_own_reads_with_its_cookie_and_posts_only_with_its_origin() {
+    let world = usual();
+    let cookie = format!("siar_token={ANA}");
+    // As a browser asks for what is of the same origin: GET without Origin, POST with it.
+    let get = [("cookie", &*cookie)];
+    for line in [
+        "GET /presence?channel=closed",
+        "GET /history?channel=closed",
+    ] {
+        assert_eq!(world.ask(line, &get, "").await.status, 200, "{line}");
+    }
+    world
+        .refused("POST /publish?channel=closed", &get, 403, "origin")
+        .await;
+    let post = [
+        ("cookie", &*cookie),
+        ("origin", "https://gateway.example"),
+        ("host", "gateway.example"),
+    ];
+    let posted = world.ask("POST /publish?channel=closed", &post, "x").await;
+    assert_eq!(posted.status, 200, "{}", posted.text);
 }

@@ -1,7 +1,8 @@
 //! Publishing and what is kept of it.
 
 use super::*;
-use crate::fixtures::ANA;
+use crate::fixtures::{ANA, snapshot_for};
+use futures_util::stream;
 
 #[tokio::test]
 async fn a_token_is_not_read_where_no_rule_reads_one() {
@@ -145,4 +146,29 @@ async fn a_stranger_is_not_asked_for_more_than_a_small_list() {
             .word(),
         "too-large"
     );
+}
+
+#[tokio::test]
+async fn what_is_revoked_while_a_body_arrives_is_not_published() {
+    let world = usual();
+    let token = format!("Bearer {ANA}");
+    let lines = [("authorization", &*token)];
+    let changing = |holders: &'static [(&str, &str)]| {
+        let snapshots = world.snapshots.clone();
+        Body::from_stream(stream::once(async move {
+            snapshots.send_replace(Some(snapshot_for(holders, &[("closed", tokens())])));
+            Ok::<_, std::io::Error>("x")
+        }))
+    };
+    let line = "POST /publish?channel=closed";
+    let published = world
+        .ask_with(line, &lines, changing(&[("ana", ANA), ("ben", "b")]))
+        .await;
+    assert_eq!(published.status, 200, "{}", published.text);
+    let refused = world
+        .ask_with(line, &lines, changing(&[("ben", "b")]))
+        .await;
+    assert_eq!((refused.status, &*refused.word()), (503, "unavailable"));
+    let again = world.ask(line, &lines, "x").await;
+    assert_eq!((again.status, &*again.word()), (401, "bad-token"));
 }

@@ -75,7 +75,7 @@ fn a_key_that_its_issuer_withdraws_ends_the_streams_of_its_tokens() {
     let snapshot = compiled(&spec);
     let again = || world.with(TIME * 1000, |known| grant.again(&snapshot, known));
     assert!(matches!(again(), Again::Unchanged));
-    let rest = KeySet::from_jwks(format!(r#"{{"keys": [{ED_JWK}]}}"#).as_bytes()).unwrap();
+    let rest = set(ED_JWK);
     assert!(world.keyring.put(&URL.into(), rest));
     assert!(matches!(again(), Again::Ended(CloseReason::Revoked)));
 }
