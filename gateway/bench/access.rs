@@ -39,6 +39,10 @@ vUOsFwUuT0CnI2bgi9W8sWXS5Rgk/W8LRCglSZdmfKwFeXa5hM5y7St5
 const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "one",
     "x": "hA1nBHeAh4wfYSM7yBUa-DYxGzPfb71DrBcFLk9ApyM", "y": "ZuCL1byxZdLlGCT9bwtEKCVJl2Z8rAV5drmEznLtK3k"}]}"#;
 
+/// As much work as a condition can make of the largest claims: whole lists compared for each item of a list.
+const WORST: &str =
+    "claims.l.all(x, claims.a == claims.b && claims.a == claims.b && claims.a == claims.b)";
+
 /// What all decisions here share.
 struct World {
     keyring: Keyring,
@@ -62,13 +66,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         "jwks": {"url": URL}}});
     let mut own = jwt.clone();
     own["when"] = "claims.sub == topic.user".into();
-    let (jwt, own) = (asked(&jwt)?, asked(&own)?);
+    let mut worst = jwt.clone();
+    worst["when"] = WORST.into();
+    let (jwt, own, worst) = (asked(&jwt)?, asked(&own)?, asked(&worst)?);
     let cached = world.cost(&jwt, same);
     let figures = json!({
         "anonymous": world.cost(&asked(&json!({"anonymous": {}}))?, &nobody),
         "new": world.cost(&jwt, new),
         "cached": cached,
         "condition": world.cost(&own, same) - cached,
+        "worst": world.cost(&worst, &[shown(Some(&large(world.now)?))]),
         "hash": median(&tokens[..1], |token| {
             black_box(TokenHash::of(token));
         }),
@@ -117,6 +124,18 @@ fn shown(token: Option<&String>) -> Request {
         token: token.map(|token| Token::new(token)),
         facts: None,
     }
+}
+
+/// A token whose claims take all that a condition goes through.
+fn large(now: Now) -> Result<String, jsonwebtoken::errors::Error> {
+    let list: Vec<u8> = vec![1; 250];
+    let claims = json!({"iss": "https://id.example.com", "aud": "siar", "sub": "user", "exp": now.unix / 1000 + 3600,
+        "l": list, "a": list, "b": list});
+    let header = Header {
+        kid: Some("one".to_owned()),
+        ..Header::new(Algorithm::ES256)
+    };
+    encode(&header, &claims, &EncodingKey::from_ec_pem(KEY.as_bytes())?)
 }
 
 /// A token of `user` with claims as issuers write them.

@@ -15,8 +15,10 @@ use std::sync::Arc;
 
 /// The most bytes of an expression.
 pub const CONDITION_BYTES: usize = 1024;
-/// The most terms of an expression: with one loop over at most [`LIST_ITEMS`] items this is some 10 ms.
+/// The most terms of an expression.
 const TERMS: usize = 256;
+/// The most of them inside a loop, what the loop itself takes included: they are evaluated for each item.
+const LOOP_TERMS: usize = 32;
 /// The most items of a list or map in claims that a condition may see.
 pub const LIST_ITEMS: usize = 256;
 /// Brackets inside brackets; the parser goes down one level of its stack for each.
@@ -148,8 +150,16 @@ fn weigh(term: &IdedExpr, in_loop: bool) -> Result<usize, String> {
             return Err("has a map or struct literal, which is not supported".to_owned());
         }
     };
-    let in_loop = in_loop || matches!(term.expr, Expr::Comprehension(_));
-    parts
-        .into_iter()
-        .try_fold(1, |sum, part| Ok(sum + weigh(part, in_loop)?))
+    let is_loop = matches!(term.expr, Expr::Comprehension(_));
+    let parts = parts.into_iter();
+    let terms = parts
+        .map(|part| weigh(part, in_loop || is_loop))
+        .sum::<Result<usize, String>>()?
+        + 1;
+    if is_loop && terms > LOOP_TERMS {
+        return Err(format!(
+            "has a loop of {terms} terms; use at most {LOOP_TERMS} in one, or several rules"
+        ));
+    }
+    Ok(terms)
 }

@@ -10,6 +10,9 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
 
+/// The most values in all claims that a condition reads.
+const MOST_VALUES: usize = 1024;
+
 /// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
@@ -55,8 +58,10 @@ impl Claims {
     /// The claims of these names; none when there is more than a condition may go through.
     #[must_use]
     pub fn select(&self, names: &Names) -> Option<Map<String, Value>> {
-        select(&self.text, names)
-            .filter(|claims| claims.len() <= LIST_ITEMS && claims.values().all(is_short))
+        let claims = select(&self.text, names)?;
+        let values: usize = claims.values().map(values).sum();
+        let short = claims.len() <= LIST_ITEMS && claims.values().all(is_short);
+        (short && values <= MOST_VALUES).then_some(claims)
     }
 
     /// The same token with no more than these claims beside the registered ones.
@@ -99,6 +104,15 @@ fn date(value: Option<&Value>) -> Option<Option<u64>> {
         reason = "it saturates"
     )]
     value.as_f64().map(|seconds| Some(seconds as u64))
+}
+
+/// How many values it is made of: comparing it goes through all of them.
+fn values(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(values).sum(),
+        Value::Object(map) => map.values().map(values).sum(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 0,
+    }
 }
 
 /// Whether no list and no map in it is longer than a condition may go through.
@@ -210,6 +224,19 @@ mod tests {
         assert_eq!(kept.subject.as_deref(), Some("s"));
         assert_eq!(claims.keeping(&Names::All), claims);
         assert_eq!(kept.select(&Names::All).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn claims_of_too_many_values_are_not_gone_through() {
+        let many = |count: usize| {
+            let map: Map<String, Value> = (0..8)
+                .map(|at| (at.to_string(), vec![1; count].into()))
+                .collect();
+            Claims::parse(&serde_json::json!({"a": map}).to_string()).unwrap()
+        };
+        assert!(many(100).select(&names(&["a"])).is_some());
+        assert!(many(128).select(&names(&["a"])).is_none());
+        assert!(many(128).select(&names(&["b"])).is_some());
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub fn holds(condition: &Condition, about: &About<'_>) -> Result<bool, &'static 
         let claims = match about.claims {
             Some(claims) => claims
                 .select(&reads.claims)
-                .ok_or("a list in claims is too long")?,
+                .ok_or("there is more in claims than a condition goes through")?,
             None => Map::new(),
         };
         set("claims", Value::Object(claims))?;

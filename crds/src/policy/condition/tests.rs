@@ -108,8 +108,11 @@ fn what_could_take_long_is_refused() {
         &format!("{}1 == 1{}", "(".repeat(30), ")".repeat(30)),
         "deep",
     );
-    let long = vec!["1"; 200].join(" + ");
+    let long = ["1"; 200].join(" + ");
     refused(&format!("{long} == 1"), "terms");
+    let many = ["x == claims.b"; 8].join(" && ");
+    refused(&format!("claims.a.all(x, {many})"), "a loop of");
+    compiled("claims.roles.exists(r, r.startsWith('ed') && r != 'editor' && size(r) < 20)");
     refused(
         "claims.a.all(x, claims.b.all(y, x == y))",
         "loop inside a loop",
@@ -126,4 +129,59 @@ fn what_could_take_long_is_refused() {
 fn conditions_are_equal_when_their_texts_are() {
     assert_eq!(compiled("claims.a == 1"), compiled("claims.a == 1"));
     assert_ne!(compiled("claims.a == 1"), compiled("claims.a==1"));
+}
+
+/// The stack of a worker's thread.
+const STACK: usize = 2 * 1024 * 1024;
+
+/// Expressions of the most bytes, each as deep as it can be written.
+fn deep() -> Vec<String> {
+    let fill = |head: &str, part: &str, tail: &str| {
+        let count = (CONDITION_BYTES - head.len() - tail.len()) / part.len();
+        format!("{head}{}{tail}", part.repeat(count))
+    };
+    vec![
+        fill("claims", ".a", " == 1"),
+        fill("claims", "[0]", " == 1"),
+        fill("1", "+1", " == 1"),
+        fill("true", "&&true", ""),
+        fill("true", "||true", ""),
+        fill("", "true?true:", "true"),
+        fill("", "!", "true"),
+        fill("", "-", "1 == 1"),
+        fill("1", "==1", ""),
+        fill("1", " in[1]", ""),
+        fill("'a'", ".size()", " == 1"),
+        fill("", "(", ""),
+        fill("", "[", ""),
+        fill("", "{", ""),
+        fill("", "size(", ""),
+        format!("{}1{} == 1", "(".repeat(NESTING), ")".repeat(NESTING)),
+        format!("{}1{} == []", "[".repeat(NESTING), "]".repeat(NESTING)),
+        format!(
+            "{}[]{} == 1",
+            "size(".repeat(NESTING - 1),
+            ")".repeat(NESTING - 1)
+        ),
+    ]
+}
+
+#[test]
+fn nothing_that_can_be_written_overflows_the_stack_of_a_worker() {
+    let compile = std::thread::Builder::new().stack_size(STACK);
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the size of its stack is what is tested"
+    )]
+    let thread = compile.spawn(|| {
+        for text in deep() {
+            assert!(text.len() <= CONDITION_BYTES);
+            if let Ok(condition) = Condition::compile(&text) {
+                // Whatever it says: that there is an answer is what counts.
+                let context = cel::Context::default();
+                let _answer = condition.program().execute(&context);
+            }
+        }
+    });
+    thread.unwrap().join().unwrap();
 }
