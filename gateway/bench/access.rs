@@ -20,11 +20,14 @@ use serde_json::{Value, json};
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write;
+use std::time::Duration;
 
 /// Calls that are timed together, so that reading the clock weighs nothing.
 const CALLS: usize = 10;
 /// The median of so many is the figure.
 const SAMPLES: usize = 200;
+/// No more samples are begun after this time.
+const LONGEST: Duration = Duration::from_secs(1);
 /// Different tokens, shown in turn: twice as many as the gateway remembers, so each of them is new to it.
 const TOKENS: usize = 2048;
 /// Bytes of the claims of a token.
@@ -39,9 +42,8 @@ vUOsFwUuT0CnI2bgi9W8sWXS5Rgk/W8LRCglSZdmfKwFeXa5hM5y7St5
 const JWKS: &str = r#"{"keys": [{"kty": "EC", "crv": "P-256", "kid": "one",
     "x": "hA1nBHeAh4wfYSM7yBUa-DYxGzPfb71DrBcFLk9ApyM", "y": "ZuCL1byxZdLlGCT9bwtEKCVJl2Z8rAV5drmEznLtK3k"}]}"#;
 
-/// As much work as a condition can make of the largest claims: whole lists compared for each item of a list.
-const WORST: &str =
-    "claims.l.all(x, claims.a == claims.b && claims.a == claims.b && claims.a == claims.b)";
+/// A list is compared with another, again and again for each item of a third: `claims.a == claims.b`.
+const COMPARED: &str = "claims.a==claims.b";
 
 /// What all decisions here share.
 struct World {
@@ -67,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut own = jwt.clone();
     own["when"] = "claims.sub == topic.user".into();
     let mut worst = jwt.clone();
-    worst["when"] = WORST.into();
+    worst["when"] = worst_condition().into();
     let (jwt, own, worst) = (asked(&jwt)?, asked(&own)?, asked(&worst)?);
     let cached = world.cost(&jwt, same);
     let figures = json!({
@@ -108,15 +110,14 @@ impl World {
 /// The median cost of `call` in microseconds, each time with the next of `items`.
 fn median<T>(items: &[T], call: impl Fn(&T)) -> f64 {
     let mut items = items.iter().cycle().skip(1);
-    let mut samples: Vec<f64> = (0..SAMPLES)
-        .map(|_| {
-            let begin = clock::now().steady;
-            items.by_ref().take(CALLS).for_each(&call);
-            begin.elapsed().as_secs_f64() * 1e6 / CALLS as f64
-        })
-        .collect();
+    let (begin, mut samples) = (clock::now().steady, Vec::new());
+    while samples.is_empty() || samples.len() < SAMPLES && begin.elapsed() < LONGEST {
+        let begin = clock::now().steady;
+        items.by_ref().take(CALLS).for_each(&call);
+        samples.push(begin.elapsed().as_secs_f64() * 1e6 / CALLS as f64);
+    }
     samples.sort_by(f64::total_cmp);
-    samples[SAMPLES / 2]
+    samples[samples.len() / 2]
 }
 
 fn shown(token: Option<&String>) -> Request {
@@ -126,9 +127,16 @@ fn shown(token: Option<&String>) -> Request {
     }
 }
 
+/// As much work as a condition may make of claims: loops that are as large as may be, as many as its text has room for.
+fn worst_condition() -> String {
+    let body = [COMPARED; 4].join("&&");
+    let one = format!("claims.l.all(x,{body})");
+    vec![one; 7].join("&&")
+}
+
 /// A token whose claims take all that a condition goes through.
 fn large(now: Now) -> Result<String, jsonwebtoken::errors::Error> {
-    let list: Vec<u8> = vec![1; 250];
+    let list = vec![1; 168];
     let claims = json!({"iss": "https://id.example.com", "aud": "siar", "sub": "user", "exp": now.unix / 1000 + 3600,
         "l": list, "a": list, "b": list});
     let header = Header {

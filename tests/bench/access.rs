@@ -28,6 +28,7 @@ struct Costs {
     new: f64,
     cached: f64,
     condition: f64,
+    worst: f64,
     hash: f64,
 }
 
@@ -92,6 +93,7 @@ impl Access {
             row("ES256 token, new", |costs| costs.new).target(Target::AtMost(150.0)),
             row("ES256 token, known", |costs| costs.cached).target(Target::AtMost(5.0)),
             row("what a condition adds", |costs| costs.condition).target(Target::AtMost(10.0)),
+            row("the most a condition can cost", |costs| costs.worst),
             row("hash of a token, before", |costs| costs.hash),
         ])
     }
