@@ -4,18 +4,20 @@
 //! first where two want a topic. Pure and total; the order of the input changes nothing. Used by:
 //! the operator, the standalone gateway, `siar-gateway check`.
 
-use crate::channel::Channel;
+mod declared;
+mod fit;
+
+pub use declared::{Declared, PAUSED};
+pub use fit::{PACKED_BYTES, compile_to_fit};
+
 use crate::conflict::Claims;
 use crate::fleet::Fleet;
 use crate::name::ChannelName;
-use crate::policy::{Policy, Rejection, Resolution, Source};
+use crate::policy::{Policy, Problem, Rejection, Resolution, Source};
 use crate::reason::Reason;
 use crate::secrets::Secrets;
 use crate::snapshot::Snapshot;
-use std::collections::BTreeMap;
-
-/// With the value `true` on a Channel its form in force stays, whatever its spec says.
-pub const PAUSED: &str = "siar.dev/paused";
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What comes of compiling.
 #[derive(Clone, Debug)]
@@ -63,31 +65,31 @@ pub struct InForce {
 #[must_use]
 pub fn compile<'a>(
     fleet: &Fleet,
-    channels: impl IntoIterator<Item = &'a Channel>,
+    channels: impl IntoIterator<Item = impl Into<Declared<'a>>>,
     secrets: &Secrets,
     previous: Option<&Snapshot>,
 ) -> Compiled {
-    let mut claims = Claims::default();
-    let mut entries = Vec::new();
-    let mut verdicts = Vec::new();
-    for candidate in candidates(fleet, channels) {
-        let judged = candidate.judge(fleet, secrets, previous, &mut claims);
-        verdicts.push(candidate.verdict(&judged));
-        if let Some(resolution) = judged.served {
-            entries.push((resolution.policy, resolution.form));
-        }
-    }
-    verdicts.sort_by(|a, b| a.channel.cmp(&b.channel));
-    Compiled {
-        snapshot: Snapshot::new(entries),
-        verdicts,
-    }
+    let inputs = Inputs {
+        fleet,
+        candidates: candidates(fleet, channels),
+        secrets,
+        previous,
+    };
+    inputs.compile(&BTreeSet::new())
+}
+
+/// All that the outcome depends on.
+struct Inputs<'a> {
+    fleet: &'a Fleet,
+    candidates: Vec<Candidate<'a>>,
+    secrets: &'a Secrets,
+    previous: Option<&'a Snapshot>,
 }
 
 /// A Channel's name with the manifests that declare it.
 struct Candidate<'a> {
     name: ChannelName,
-    channel: &'a Channel,
+    channel: Declared<'a>,
     declared: usize,
 }
 
@@ -99,23 +101,43 @@ struct Judged {
     paused: bool,
 }
 
+impl Inputs<'_> {
+    /// Channels that are `held` back stay in the form they have, whatever they want.
+    fn compile(&self, held: &BTreeSet<&ChannelName>) -> Compiled {
+        let mut claims = Claims::default();
+        let mut entries = Vec::new();
+        let mut verdicts = Vec::new();
+        for candidate in &self.candidates {
+            let judged = candidate.judge(self, held.contains(&candidate.name), &mut claims);
+            verdicts.push(candidate.verdict(&judged));
+            if let Some(resolution) = judged.served {
+                entries.push((resolution.policy, resolution.form));
+            }
+        }
+        verdicts.sort_by(|a, b| a.channel.cmp(&b.channel));
+        Compiled {
+            snapshot: Snapshot::new(entries),
+            verdicts,
+        }
+    }
+}
+
 /// The gateway's Channels, the oldest first, then by name; each name once.
 fn candidates<'a>(
     fleet: &Fleet,
-    channels: impl IntoIterator<Item = &'a Channel>,
+    channels: impl IntoIterator<Item = impl Into<Declared<'a>>>,
 ) -> Vec<Candidate<'a>> {
-    let mut by_name: BTreeMap<ChannelName, Vec<&Channel>> = BTreeMap::new();
+    let mut by_name: BTreeMap<ChannelName, Vec<Declared<'a>>> = BTreeMap::new();
     for channel in channels {
-        if channel.spec.gateway == fleet.gateway {
-            let name = name_of(channel, fleet);
+        let channel: Declared<'a> = channel.into();
+        if channel.gateway == fleet.gateway {
+            let name = channel.name(fleet);
             by_name.entry(name).or_default().push(channel);
         }
     }
-    let candidate = |(name, mut same): (ChannelName, Vec<&'a Channel>)| {
+    let candidate = |(name, mut same): (ChannelName, Vec<Declared<'a>>)| {
         if same.len() > 1 {
-            same.sort_by_cached_key(|channel| {
-                serde_json::to_string(channel).expect("a Channel is JSON")
-            });
+            same.sort_by_cached_key(Declared::text);
         }
         Candidate {
             name,
@@ -124,70 +146,44 @@ fn candidates<'a>(
         }
     };
     let mut candidates: Vec<_> = by_name.into_iter().map(candidate).collect();
-    candidates.sort_by(|a, b| a.age().cmp(&b.age()).then_with(|| a.name.cmp(&b.name)));
+    candidates.sort_by(|a, b| {
+        let ages = a.channel.age().cmp(&b.channel.age());
+        ages.then_with(|| a.name.cmp(&b.name))
+    });
     candidates
 }
 
-fn name_of(channel: &Channel, fleet: &Fleet) -> ChannelName {
-    let namespace = channel.metadata.namespace.as_deref().unwrap_or_default();
-    let namespace = if namespace.is_empty() {
-        &fleet.default_namespace
-    } else {
-        namespace
-    };
-    let name = channel.metadata.name.as_deref().unwrap_or_default();
-    ChannelName::new(namespace, name)
-}
-
 impl Candidate<'_> {
-    fn uid(&self) -> &str {
-        self.channel.metadata.uid.as_deref().unwrap_or_default()
-    }
-
-    fn generation(&self) -> i64 {
-        self.channel.metadata.generation.unwrap_or_default()
-    }
-
-    /// When it was created; manifests from files do not say and go by name alone.
-    fn age(&self) -> impl Ord {
-        let created = self.channel.metadata.creation_timestamp.as_ref();
-        created.map(|time| time.0)
-    }
-
-    fn is_paused(&self) -> bool {
-        let annotations = self.channel.metadata.annotations.as_ref();
-        annotations.is_some_and(|all| all.get(PAUSED).is_some_and(|value| value == "true"))
-    }
-
     /// Tries the spec as it is written, then the last good one.
-    fn judge(
-        &self,
-        fleet: &Fleet,
-        secrets: &Secrets,
-        previous: Option<&Snapshot>,
-        claims: &mut Claims,
-    ) -> Judged {
-        let last = previous.and_then(|snapshot| snapshot.form(&self.name));
-        let last = last.filter(|form| form.uid == self.uid());
+    fn judge(&self, inputs: &Inputs<'_>, held: bool, claims: &mut Claims) -> Judged {
+        let uid = self.channel.uid();
+        let last = inputs
+            .previous
+            .and_then(|snapshot| snapshot.form(&self.name));
+        let last = last.filter(|form| form.uid == uid);
         let mut attempt = |generation, spec| {
             let source = Source {
                 channel: &self.name,
-                uid: self.uid(),
+                uid,
                 generation,
                 spec,
             };
             let before = last.map(AsRef::as_ref);
-            let resolution = Policy::compile(source, fleet, secrets, before)?;
+            let resolution = Policy::compile(source, inputs.fleet, inputs.secrets, before)?;
             claims.claim(&resolution.policy)?;
             Ok(resolution)
         };
-        let paused = self.is_paused() && last.is_some();
+        let paused = self.channel.is_paused() && last.is_some();
         let written = if self.declared > 1 {
             Err(self.duplicate())
         } else if let Some(form) = last.filter(|_| paused) {
             attempt(form.generation, &form.spec)
+        } else if held {
+            Err(fit::no_room())
         } else {
-            attempt(self.generation(), &self.channel.spec)
+            self.channel
+                .spec()
+                .and_then(|spec| attempt(self.channel.generation(), spec))
         };
         let (served, rejection) = match written {
             Ok(resolution) => (Some(resolution), None),
@@ -217,8 +213,8 @@ impl Candidate<'_> {
         let served = judged.served.as_ref();
         Verdict {
             channel: self.name.clone(),
-            uid: self.uid().to_owned(),
-            generation: self.generation(),
+            uid: self.channel.uid().to_owned(),
+            generation: self.channel.generation(),
             accepted: self.accepted(judged),
             resolved_refs: resolved_refs(served),
             in_force: served.map(|resolution| InForce {
@@ -262,7 +258,7 @@ impl Candidate<'_> {
 }
 
 fn resolved_refs(served: Option<&Resolution>) -> Finding {
-    let problems = served.map_or(&[][..], |resolution| &resolution.problems);
+    let problems: &[Problem] = served.map_or(&[], |resolution| &resolution.problems);
     if problems.is_empty() {
         return Finding {
             holds: true,
@@ -270,10 +266,11 @@ fn resolved_refs(served: Option<&Resolution>) -> Finding {
             message: "Every Secret that the Channel names is there.".to_owned(),
         };
     }
+    let messages: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
     Finding {
         holds: false,
-        reason: Reason::SecretMissing,
-        message: problems.join(" "),
+        reason: problems[0].reason,
+        message: messages.join(" "),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Fleet {
     pub default_namespace: String,
     /// What carries the messages of Channels without a Redis of their own.
     pub broker: BrokerKind,
+    /// Whether its gateways may ask the API server about service accounts.
+    pub reviews: bool,
     /// Where the URLs of Channels may lead.
     pub targets: Targets,
 }

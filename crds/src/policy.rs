@@ -109,6 +109,14 @@ pub struct Access {
     pub reads: Arc<Reads>,
 }
 
+impl Access {
+    /// Whether a rule needs reviews by the API server.
+    fn asks_the_cluster(&self) -> bool {
+        let mut rules = self.subscribe.iter().chain(&self.publish);
+        rules.any(|rule| matches!(rule.kind, RuleKind::ServiceAccounts(_)))
+    }
+}
+
 /// The origins whose pages may read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origins {
@@ -180,8 +188,17 @@ pub struct Source<'a> {
 pub struct Resolution {
     pub policy: Policy,
     pub form: Form,
-    /// What is missing in Secrets, each a sentence with its mend.
-    pub problems: Vec<String>,
+    /// What of it does not work as it is written; the rest does.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a part of a Channel in force does not work, and what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The word for the condition.
+    pub reason: Reason,
+    /// A sentence with its mend; never holds a secret.
+    pub message: String,
 }
 
 impl Policy {
@@ -194,9 +211,7 @@ impl Policy {
         before: Option<&Form>,
     ) -> Result<Resolution, Rejection> {
         let Source { channel, spec, .. } = source;
-        let same_server = before.filter(|before| before.spec.redis == spec.redis);
-        let kept = same_server.map(|before| &before.resolved);
-        let (resolved, problems) = Resolved::read(channel, spec, secrets, kept)?;
+        let (resolved, mut problems) = Resolved::read(channel, spec, secrets, before)?;
         let form = Form::new(
             channel,
             source.uid,
@@ -207,6 +222,12 @@ impl Policy {
         let policy = form.policy()?;
         policy.check_fleet(fleet)?;
         targets::check(spec, &fleet.targets)?;
+        if !fleet.reviews && policy.access.asks_the_cluster() {
+            problems.push(Problem {
+                reason: Reason::ReviewsUnavailable,
+                message: "A serviceAccounts rule admits nobody, since the gateways may not ask the API server for reviews; install with gateway.reviews=true in cluster scope, or use another rule.".to_owned(),
+            });
+        }
         Ok(Resolution {
             policy,
             form,

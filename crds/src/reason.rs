@@ -27,15 +27,35 @@ pub enum Reason {
     DuplicateChannel,
     /// The Channel with its Secrets is larger than a Snapshot can carry.
     TooLarge,
+    /// The Snapshot of the fleet has no room for it.
+    SnapshotFull,
     /// Every Secret that the spec names is there.
     ResolvedRefs,
     /// A Secret, or what it should hold, is missing.
     SecretMissing,
+    /// A Secret cannot be read now.
+    SecretUnreadable,
+    /// The fleet does not ask the API server about service accounts.
+    ReviewsUnavailable,
+    /// All ready gateway pods serve the form in force.
+    Programmed,
+    /// Nothing of the Channel is in force.
+    NotAccepted,
+    /// The fleet has no ready pod.
+    NoGateways,
+    /// Some ready gateway pods do not serve the form in force yet.
+    Pending,
+    /// It works as it is written.
+    Ready,
+    /// It works but for what its Secrets lack.
+    Degraded,
+    /// Several gateway pods without a Redis: what one hears the others do not.
+    NoSharedBroker,
 }
 
 impl Reason {
     /// All reasons, for tests and documentation.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 22] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::InvalidTopic,
@@ -46,8 +66,18 @@ impl Reason {
         Self::TopicConflict,
         Self::DuplicateChannel,
         Self::TooLarge,
+        Self::SnapshotFull,
         Self::ResolvedRefs,
         Self::SecretMissing,
+        Self::SecretUnreadable,
+        Self::ReviewsUnavailable,
+        Self::Programmed,
+        Self::NotAccepted,
+        Self::NoGateways,
+        Self::Pending,
+        Self::Ready,
+        Self::Degraded,
+        Self::NoSharedBroker,
     ];
 
     /// The word as it stands in a condition.
@@ -64,8 +94,18 @@ impl Reason {
             Self::TopicConflict => "TopicConflict",
             Self::DuplicateChannel => "DuplicateChannel",
             Self::TooLarge => "TooLarge",
+            Self::SnapshotFull => "SnapshotFull",
             Self::ResolvedRefs => "ResolvedRefs",
             Self::SecretMissing => "SecretMissing",
+            Self::SecretUnreadable => "SecretUnreadable",
+            Self::ReviewsUnavailable => "ReviewsUnavailable",
+            Self::Programmed => "Programmed",
+            Self::NotAccepted => "NotAccepted",
+            Self::NoGateways => "NoGateways",
+            Self::Pending => "Pending",
+            Self::Ready => "Ready",
+            Self::Degraded => "Degraded",
+            Self::NoSharedBroker => "NoSharedBroker",
         }
     }
 }

@@ -9,21 +9,39 @@ use std::collections::{BTreeMap, HashMap};
 /// The content of one Secret: key to value.
 pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 
-/// Secrets by namespace and name.
+/// Secrets by namespace and name; none for one that is there and cannot be read.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(HashMap<(String, String), SecretData>);
+pub struct Secrets(HashMap<(String, String), Option<SecretData>>);
+
+/// What is known of a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    Yes(&'a SecretData),
+    /// It may be there; nobody can say what it holds.
+    Unreadable,
+    No,
+}
 
 impl Secrets {
     /// Adds a Secret; answers false when one of that name was there, which is replaced.
     pub fn insert(&mut self, namespace: &str, name: &str, data: SecretData) -> bool {
         let key = (namespace.to_owned(), name.to_owned());
-        self.0.insert(key, data).is_none()
+        self.0.insert(key, Some(data)).is_none()
     }
 
-    /// The content of a Secret; none when it does not exist.
+    /// Adds a Secret that cannot be read.
+    pub fn insert_unreadable(&mut self, namespace: &str, name: &str) {
+        self.0.insert((namespace.to_owned(), name.to_owned()), None);
+    }
+
+    /// The content of a Secret.
     #[must_use]
-    pub fn get(&self, namespace: &str, name: &str) -> Option<&SecretData> {
-        self.0.get(&(namespace.to_owned(), name.to_owned()))
+    pub fn get(&self, namespace: &str, name: &str) -> Found<'_> {
+        match self.0.get(&(namespace.to_owned(), name.to_owned())) {
+            Some(Some(data)) => Found::Yes(data),
+            Some(None) => Found::Unreadable,
+            None => Found::No,
+        }
     }
 }
 
@@ -39,6 +57,9 @@ mod tests {
         assert!(!secrets.insert("shop", "readers", data));
         assert!(format!("{secrets:?}").contains("readers"));
         assert!(!format!("{secrets:?}").contains("104"), "{secrets:?}");
-        assert!(secrets.get("other", "readers").is_none());
+        assert!(matches!(secrets.get("shop", "readers"), Found::Yes(_)));
+        assert_eq!(secrets.get("other", "readers"), Found::No);
+        secrets.insert_unreadable("shop", "readers");
+        assert_eq!(secrets.get("shop", "readers"), Found::Unreadable);
     }
 }

@@ -6,10 +6,14 @@
 use crate::name::{ChannelName, Topic};
 use crate::pattern::TopicPattern;
 use crate::policy::{Form, Policy, Rejection, to_hex};
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 /// The format that is written, and the only one that is read.
@@ -40,6 +44,8 @@ struct Index {
 pub enum DecodeError {
     #[error("the snapshot is larger than {SNAPSHOT_BYTES} bytes")]
     TooLarge,
+    #[error("the snapshot is not gzip, or cut short")]
+    Gzip,
     #[error("the snapshot cannot be read at line {line}, column {column}")]
     Json { line: usize, column: usize },
     #[error("the snapshot has format {0} and this version reads {FORMAT}; update this component")]
@@ -108,6 +114,26 @@ impl Snapshot {
             channels: &channels,
         };
         serde_json::to_string(&wire).expect("a Snapshot is JSON")
+    }
+
+    /// The wire form, compressed, as a Secret carries it.
+    #[must_use]
+    pub fn pack(&self) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+        let packed = gzip
+            .write_all(self.encode().as_bytes())
+            .and_then(|()| gzip.finish());
+        packed.expect("a Vec takes any bytes")
+    }
+
+    /// Reads what [`Snapshot::pack`] wrote.
+    pub fn unpack(packed: &[u8]) -> Result<Self, DecodeError> {
+        let mut bytes = Vec::new();
+        let most = SNAPSHOT_BYTES as u64 + 1;
+        let mut gzip = GzDecoder::new(packed).take(most);
+        gzip.read_to_end(&mut bytes)
+            .map_err(|_unsaid| DecodeError::Gzip)?;
+        Self::decode(&bytes)
     }
 
     /// Reads the wire form. Unknown fields are ignored; another format, or content that does not

@@ -181,6 +181,7 @@ fn asked(rule: &Value) -> Result<Ask, Box<dyn Error>> {
         gateway: "default".to_owned(),
         default_namespace: "shop".to_owned(),
         broker: BrokerKind::Memory,
+        reviews: true,
         targets: Targets::standalone(),
     };
     let compiled = compile(&fleet, [&channel], &Secrets::default(), None);

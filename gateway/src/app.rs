@@ -161,6 +161,7 @@ impl Parts {
             gateway: self.settings.gateway.clone(),
             default_namespace: self.settings.default_namespace.clone(),
             broker: self.broker(),
+            reviews: true,
             targets: self.settings.allow_targets.clone(),
         };
         let files = Files::new(self.settings.channels.clone(), fleet, self.metrics.clone());

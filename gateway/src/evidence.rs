@@ -19,7 +19,7 @@ use crate::clock::{self, Now};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::tasks::Control;
-use crds::policy::{Jwt, JwtKeys, Policy, Rule, RuleKind};
+use crds::policy::{JwtKeys, Policy, Rule, RuleKind};
 use crds::snapshot::Snapshot;
 use issuers::Issuers;
 use places::Places;
@@ -228,18 +228,12 @@ impl Evidence {
 
 /// Where the keys of a rule are published.
 fn published(rule: &Rule) -> Option<Arc<str>> {
-    match &rule.kind {
-        RuleKind::Jwt(jwt) => match &**jwt {
-            Jwt {
-                keys: JwtKeys::Url(url),
-                ..
-            } => Some(url.clone()),
-            Jwt {
-                keys: JwtKeys::Fixed(_),
-                ..
-            } => None,
-        },
-        _ => None,
+    let RuleKind::Jwt(jwt) = &rule.kind else {
+        return None;
+    };
+    match &jwt.keys {
+        JwtKeys::Url(url) => Some(url.clone()),
+        JwtKeys::Fixed(_) => None,
     }
 }
 

@@ -71,6 +71,7 @@ pub fn snapshot_with(
         gateway: "default".to_owned(),
         default_namespace: "shop".to_owned(),
         broker: BrokerKind::Memory,
+        reviews: true,
         targets: Targets::standalone(),
     };
     let compiled = compile(&fleet, &channels, &secrets, None);

@@ -13,6 +13,7 @@ fn fleet() -> Fleet {
         gateway: "default".to_owned(),
         default_namespace: "home".to_owned(),
         broker: BrokerKind::Redis,
+        reviews: true,
         targets: Targets::standalone(),
     }
 }

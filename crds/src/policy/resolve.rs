@@ -3,7 +3,7 @@
 //! Owns: keys of Secrets, and what a missing one means: a token rule admits nobody, a Redis server
 //! keeps the credentials in use. Never: keeps a bearer token in clear. Used by: `compile`, `snapshot`.
 
-use super::{Rejection, TokenHolder};
+use super::{Form, Problem, Rejection, TokenHolder};
 use crate::channel::{
     AccessRule, ChannelSpec, JwtAlgorithm, RedisSpec, SecretKeyReference, SecretReference,
 };
@@ -11,7 +11,7 @@ use crate::keys::KeySet;
 use crate::name::ChannelName;
 use crate::reason::Reason;
 use crate::secret::Secret;
-use crate::secrets::{SecretData, Secrets};
+use crate::secrets::{Found, SecretData, Secrets};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -54,50 +54,46 @@ pub struct Credentials {
 }
 
 impl Resolved {
-    /// Reads every Secret that `spec` names. `before` is what the same Channel had, with the same
-    /// `spec.redis`. Answers the problems beside it, each a sentence with its mend.
+    /// Reads every Secret that `spec` names. `before` is the form that the same Channel had: what it took
+    /// from a Secret that cannot be read now stays, and so do its credentials for the same Redis server.
     pub fn read(
         channel: &ChannelName,
         spec: &ChannelSpec,
         secrets: &Secrets,
-        before: Option<&Self>,
-    ) -> Result<(Self, Vec<String>), Rejection> {
+        before: Option<&Form>,
+    ) -> Result<(Self, Vec<Problem>), Rejection> {
+        let reader = Reader {
+            channel,
+            secrets,
+            before: before.map(|before| &before.resolved),
+        };
         let mut problems = Vec::new();
-        let redis = match read_redis(channel, spec.redis.as_ref(), secrets) {
+        let redis = match reader.redis(spec.redis.as_ref()) {
             Ok(credentials) => credentials,
             Err(problem) => {
                 problems.push(problem);
-                before.and_then(|before| before.redis.clone())
+                let same_server = before.filter(|before| before.spec.redis == spec.redis);
+                same_server.and_then(|before| before.resolved.redis.clone())
             }
         };
         let mut tokens = BTreeMap::new();
         for name in token_secrets(spec) {
-            let Some(data) = secrets.get(channel.namespace(), name) else {
-                problems.push(format!(
-                    "Secret {name:?} does not exist in namespace {:?}; create it with a key for each client; until then the tokens rule that names it admits nobody.",
-                    channel.namespace(),
-                ));
-                continue;
-            };
-            tokens.insert(name.to_owned(), read_tokens(name, data, &mut problems)?);
+            if let Some(hashes) = reader.tokens(name, &mut problems)? {
+                tokens.insert(name.to_owned(), hashes);
+            }
         }
         let mut keys = BTreeMap::new();
         for rule in access_rules(spec).filter_map(|rule| rule.jwt.as_ref()) {
             let Some(source) = &rule.key else { continue };
-            match read_key(channel, &source.secret_ref, &rule.algorithms, secrets) {
-                Ok(value) => drop(keys.insert(key_name(&source.secret_ref), value)),
-                Err(problem) if problems.contains(&problem) => {}
-                Err(problem) => problems.push(problem),
-            }
+            let value = reader.key(&source.secret_ref, &rule.algorithms, &mut problems);
+            keys.extend(value.map(|value| (key_name(&source.secret_ref), value)));
         }
-        Ok((
-            Self {
-                redis,
-                tokens,
-                keys,
-            },
-            problems,
-        ))
+        let resolved = Self {
+            redis,
+            tokens,
+            keys,
+        };
+        Ok((resolved, problems))
     }
 
     /// The credentials for the Channel's own Redis server.
@@ -143,50 +139,104 @@ fn token_secrets(spec: &ChannelSpec) -> BTreeSet<&str> {
         .collect()
 }
 
-/// The value of a key, if it can verify what the algorithms sign.
-fn read_key(
-    channel: &ChannelName,
-    reference: &SecretKeyReference,
-    algorithms: &[JwtAlgorithm],
-    secrets: &Secrets,
-) -> Result<Secret<Vec<u8>>, String> {
-    let SecretKeyReference { name, key } = reference;
-    let until = "until then the jwt rule that names it admits nobody";
-    let Some(data) = secrets.get(channel.namespace(), name) else {
-        return Err(format!(
-            "Secret {name:?} does not exist in namespace {:?}; create it with the key {key:?}; {until}.",
-            channel.namespace(),
-        ));
-    };
-    let Some(value) = data.get(key) else {
-        return Err(format!(
-            "Secret {name:?} has no key {key:?}; add it; {until}."
-        ));
-    };
-    let value = trimmed(value.expose());
-    match KeySet::from_secret(value, algorithms) {
-        Ok(_) => Ok(Secret::new(value.to_vec())),
-        Err(problem) => Err(format!(
-            "key {key:?} of Secret {name:?} {problem}; {until}."
-        )),
+/// Reads Secrets for one Channel.
+struct Reader<'a> {
+    channel: &'a ChannelName,
+    secrets: &'a Secrets,
+    /// What the Channel had before.
+    before: Option<&'a Resolved>,
+}
+
+impl Reader<'_> {
+    /// The content of a Secret. `missing` goes on from "create it".
+    fn data(&self, name: &str, missing: &str) -> Result<&SecretData, Problem> {
+        match self.secrets.get(self.channel.namespace(), name) {
+            Found::Yes(data) => Ok(data),
+            Found::Unreadable => Err(Problem {
+                reason: Reason::SecretUnreadable,
+                message: format!(
+                    "Secret {name:?} cannot be read now, so what it held before stays in force; the log of the operator says why."
+                ),
+            }),
+            Found::No => Err(lacking(format!(
+                "Secret {name:?} does not exist in namespace {:?}; create it {missing}.",
+                self.channel.namespace(),
+            ))),
+        }
+    }
+
+    /// The clients of a Secret with tokens; none when it is missing.
+    fn tokens(
+        &self,
+        name: &str,
+        problems: &mut Vec<Problem>,
+    ) -> Result<Option<BTreeMap<String, String>>, Rejection> {
+        let missing =
+            "with a key for each client; until then the tokens rule that names it admits nobody";
+        match self.data(name, missing) {
+            Ok(data) => read_tokens(name, data, problems).map(Some),
+            Err(problem) => {
+                let stays = problem.reason == Reason::SecretUnreadable;
+                problems.push(problem);
+                let before = self.before.filter(|_| stays);
+                Ok(before.and_then(|before| before.tokens.get(name).cloned()))
+            }
+        }
+    }
+
+    /// The value of a key, if it can verify what the algorithms sign.
+    fn key(
+        &self,
+        reference: &SecretKeyReference,
+        algorithms: &[JwtAlgorithm],
+        problems: &mut Vec<Problem>,
+    ) -> Option<Secret<Vec<u8>>> {
+        let SecretKeyReference { name, key } = reference;
+        let until = "until then the jwt rule that names it admits nobody";
+        let read = |data: &SecretData| {
+            let Some(value) = data.get(key) else {
+                return Err(format!(
+                    "Secret {name:?} has no key {key:?}; add it; {until}."
+                ));
+            };
+            let value = trimmed(value.expose());
+            match KeySet::from_secret(value, algorithms) {
+                Ok(_) => Ok(Secret::new(value.to_vec())),
+                Err(said) => Err(format!("key {key:?} of Secret {name:?} {said}; {until}.")),
+            }
+        };
+        let missing = format!("with the key {key:?}; {until}");
+        let problem = match self.data(name, &missing).map(read) {
+            Ok(Ok(value)) => return Some(value),
+            Ok(Err(message)) => lacking(message),
+            Err(problem) => problem,
+        };
+        let stays = problem.reason == Reason::SecretUnreadable;
+        if !problems.contains(&problem) {
+            problems.push(problem);
+        }
+        let before = self.before.filter(|_| stays)?;
+        before.keys.get(&key_name(reference)).cloned()
+    }
+
+    fn redis(&self, redis: Option<&RedisSpec>) -> Result<Option<Credentials>, Problem> {
+        let Some(reference) = redis.and_then(|redis| redis.secret_ref.as_ref()) else {
+            return Ok(None);
+        };
+        let missing = "or remove spec.redis.secretRef; until then the credentials last known are used, if any";
+        let data = self.data(&reference.name, missing)?;
+        read_redis(&reference.name, data).map(Some).map_err(lacking)
     }
 }
 
-fn read_redis(
-    channel: &ChannelName,
-    redis: Option<&RedisSpec>,
-    secrets: &Secrets,
-) -> Result<Option<Credentials>, String> {
-    let Some(reference) = redis.and_then(|redis| redis.secret_ref.as_ref()) else {
-        return Ok(None);
-    };
-    let name = &reference.name;
-    let Some(data) = secrets.get(channel.namespace(), name) else {
-        return Err(format!(
-            "Secret {name:?} does not exist in namespace {:?}; create it or remove spec.redis.secretRef; until then the credentials last known are used, if any.",
-            channel.namespace(),
-        ));
-    };
+fn lacking(message: String) -> Problem {
+    Problem {
+        reason: Reason::SecretMissing,
+        message,
+    }
+}
+
+fn read_redis(name: &str, data: &SecretData) -> Result<Credentials, String> {
     let text = |key: &str| read_text(name, data, key);
     let credentials = Credentials {
         username: text("username")?,
@@ -205,7 +255,7 @@ fn read_redis(
             "Secret {name:?} has only one of the keys tls.crt and tls.key; add the other or remove both."
         ));
     }
-    Ok(Some(credentials))
+    Ok(credentials)
 }
 
 /// The text of a key without one newline at its end, which editors and `echo` leave there.
@@ -236,7 +286,7 @@ fn pem(name: &str, key: &str, text: Option<String>) -> Result<Option<String>, St
 fn read_tokens(
     name: &str,
     data: &SecretData,
-    problems: &mut Vec<String>,
+    problems: &mut Vec<Problem>,
 ) -> Result<BTreeMap<String, String>, Rejection> {
     if data.len() > TOKEN_KEYS {
         return Err(Rejection::new(
@@ -248,16 +298,16 @@ fn read_tokens(
         ));
     }
     if data.is_empty() {
-        problems.push(format!(
+        problems.push(lacking(format!(
             "Secret {name:?} has no keys, so its tokens rule admits nobody; add a key for each client."
-        ));
+        )));
     }
     let mut hashes = BTreeMap::new();
     for (client, token) in data {
         match trimmed(token.expose()) {
-            [] => problems.push(format!(
+            [] => problems.push(lacking(format!(
                 "key {client:?} of Secret {name:?} is empty and admits nobody; fill it or remove it."
-            )),
+            ))),
             token => {
                 hashes.insert(client.clone(), to_hex(&Sha256::digest(token)));
             }

@@ -20,21 +20,34 @@ fn secrets(entries: &[(&str, Keys<'_>)]) -> Secrets {
     secrets
 }
 
-fn resolve(spec: &str, secrets: &Secrets, before: Option<&Form>) -> Result<Resolution, Rejection> {
-    let spec: ChannelSpec = serde_json::from_str(spec).unwrap();
-    let fleet = Fleet {
+fn fleet() -> Fleet {
+    Fleet {
         gateway: "default".to_owned(),
         default_namespace: "shop".to_owned(),
         broker: BrokerKind::Memory,
+        reviews: true,
         targets: Targets::standalone(),
-    };
+    }
+}
+
+fn resolve(spec: &str, secrets: &Secrets, before: Option<&Form>) -> Result<Resolution, Rejection> {
+    resolve_for(&fleet(), spec, secrets, before)
+}
+
+fn resolve_for(
+    fleet: &Fleet,
+    spec: &str,
+    secrets: &Secrets,
+    before: Option<&Form>,
+) -> Result<Resolution, Rejection> {
+    let spec: ChannelSpec = serde_json::from_str(spec).unwrap();
     let source = Source {
         channel: &ChannelName::new("shop", "orders"),
         uid: "",
         generation: 1,
         spec: &spec,
     };
-    Policy::compile(source, &fleet, secrets, before)
+    Policy::compile(source, fleet, secrets, before)
 }
 
 const READERS: &str = r#"{"access": {"subscribe":
@@ -46,7 +59,10 @@ const REDIS: &str = r#"{"redis": {"url": "redis://a", "secretRef": {"name": "red
 fn check(resolution: &Resolution, said: &str) {
     match &*resolution.problems {
         [] => assert_eq!(said, ""),
-        [problem] => assert!(!said.is_empty() && problem.contains(said), "{problem}"),
+        [problem] => assert!(
+            !said.is_empty() && problem.message.contains(said),
+            "{problem:?}"
+        ),
         problems => panic!("{problems:?}"),
     }
 }
@@ -140,7 +156,7 @@ fn what_is_wrong_in_a_redis_secret_is_named_without_its_value() {
     let check = |data: &[(&str, &[u8])], said: &str| {
         let resolution = resolve(REDIS, &secrets(&[("redis", data)]), None).unwrap();
         check(&resolution, said);
-        assert!(!resolution.problems[0].contains("hunter2"));
+        assert!(!resolution.problems[0].message.contains("hunter2"));
     };
     let pem = b"-----BEGIN CERTIFICATE-----\n";
     check(&[("pasword", b"hunter2")], "none of the keys username");
@@ -194,7 +210,11 @@ fn a_key_that_is_missing_or_wrong_admits_nobody_and_says_what_to_do() {
     );
     check(&[("kay", b"")], "Secret \"jwt\" has no key \"key\"; add it");
     let none = resolve(SIGNED, &Secrets::default(), None).unwrap();
-    assert!(none.problems[0].contains("does not exist in namespace"));
+    assert!(
+        none.problems[0]
+            .message
+            .contains("does not exist in namespace")
+    );
 }
 
 /// What is said about one rule of a Channel with the topics `o.{user}`; nothing when it is accepted.
@@ -280,4 +300,31 @@ fn a_rule_that_could_never_work_says_why() {
         "{anonymous: {}, when: 'claims.'}",
         "[0].when cannot be read as CEL at",
     );
+}
+
+#[test]
+fn a_secret_that_cannot_be_read_now_leaves_what_was_read_before() {
+    let secrets = secrets(&[("readers", &[("ana", b"a")])]);
+    let before = resolve(READERS, &secrets, None).unwrap();
+    let mut unreadable = Secrets::default();
+    unreadable.insert_unreadable("shop", "readers");
+    let now = resolve(READERS, &unreadable, Some(&before.form)).unwrap();
+    check(&now, "cannot be read now");
+    assert_eq!(now.problems[0].reason, Reason::SecretUnreadable);
+    assert_eq!(holders(&now), holders(&before));
+    assert_eq!(now.form.digest, before.form.digest);
+    let never = resolve(READERS, &unreadable, None).unwrap();
+    check(&never, "cannot be read now");
+    assert_eq!(holders(&never), []);
+}
+
+#[test]
+fn service_accounts_need_a_fleet_that_asks() {
+    let spec = r#"{"access": {"publish": [{"serviceAccounts": {}}]}}"#;
+    let mut fleet = fleet();
+    fleet.reviews = false;
+    let resolution = resolve_for(&fleet, spec, &Secrets::default(), None).unwrap();
+    check(&resolution, "install with gateway.reviews=true");
+    assert_eq!(resolution.problems[0].reason, Reason::ReviewsUnavailable);
+    check(&resolve(spec, &Secrets::default(), None).unwrap(), "");
 }

@@ -34,6 +34,7 @@ fn snapshot() -> Snapshot {
         gateway: "default".to_owned(),
         default_namespace: "home".to_owned(),
         broker: BrokerKind::Memory,
+        reviews: true,
         targets: Targets::standalone(),
     };
     let (mut channels, mut secrets) = (Vec::new(), Secrets::default());
@@ -72,6 +73,19 @@ fn what_is_decoded_is_what_was_encoded() {
     };
     let expected: [u8; 32] = Sha256::digest(b"tok-1").into();
     assert_eq!((&*holders[0].name, holders[0].sha256), ("ana", expected));
+}
+
+#[test]
+fn what_is_packed_comes_back_and_half_of_it_does_not() {
+    let snapshot = snapshot();
+    let packed = snapshot.pack();
+    assert_eq!(packed, snapshot.pack(), "nothing of it is chance");
+    let unpacked = Snapshot::unpack(&packed).unwrap();
+    assert_eq!(format!("{unpacked:?}"), format!("{snapshot:?}"));
+    for wrong in [&packed[..packed.len() / 2], b"{}", b""] {
+        let error = Snapshot::unpack(wrong).unwrap_err().to_string();
+        assert!(error.contains("is not gzip, or cut short"), "{error}");
+    }
 }
 
 #[test]

@@ -47,6 +47,7 @@ pub fn run(settings: &CheckSettings, out: &mut dyn Write) -> Result<Outcome, Che
         } else {
             BrokerKind::Memory
         },
+        reviews: true,
         targets: settings.targets(),
     };
     let (compiled, more) = manifests.compile(&fleet, None);

@@ -14,6 +14,7 @@ fn fleet() -> Fleet {
         gateway: "default".to_owned(),
         default_namespace: "default".to_owned(),
         broker: BrokerKind::Memory,
+        reviews: true,
         targets: Targets::standalone(),
     }
 }
