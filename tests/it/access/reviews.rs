@@ -139,7 +139,7 @@ async fn a_webhook_has_to_bear_so_many_requests_at_once() {
     for asked in asking {
         assert_eq!(asked.await.unwrap(), "unavailable");
     }
-    assert_eq!(webhook.most_at_once(), 32);
+    assert_eq!(webhook.most_waiting(), 32);
 }
 
 #[tokio::test]
