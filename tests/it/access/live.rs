@@ -1,7 +1,7 @@
 //! What ends open streams that a signed token opened: its time, and rules that no longer admit it. The others are
 //! not told a byte.
 
-use super::check;
+use super::{check, with};
 use crate::{Channel, Gateway, GatewaySetup, Listener};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -20,12 +20,8 @@ const WATCH: Duration = Duration::from_millis(500);
 /// A rule for tokens of the key in the Secret, with these further fields.
 fn jwt(more: Value) -> Value {
     let key = json!({ "secretRef": { "name": "keys", "key": "k" } });
-    let mut rule = json!({ "key": key, "algorithms": ["ES256"] });
-    let Value::Object(more) = more else {
-        panic!("the fields of a rule");
-    };
-    rule.as_object_mut().unwrap().extend(more);
-    json!({ "jwt": rule })
+    let rule = json!({ "key": key, "algorithms": ["ES256"] });
+    json!({ "jwt": with(rule, more) })
 }
 
 fn when(condition: &str) -> Value {

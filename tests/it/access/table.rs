@@ -12,6 +12,7 @@ mod visit;
 mod ways; // where a token may stand
 mod world;
 
+use super::with;
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -50,6 +51,20 @@ enum Expected {
     Silent,
 }
 
+const AS_ANA: Expected = Expected::Stream(Some("ana"));
+const AS_BEN: Expected = Expected::Stream(Some("ben"));
+/// A stream of nobody in particular.
+const ANYBODY: Expected = Expected::Stream(None);
+const OK: Expected = Expected::Answer(200);
+const MALFORMED: Expected = Expected::Refused(400, "malformed");
+const TWO_TOKENS: Expected = Expected::Refused(400, "two-tokens");
+const BAD_TOKEN: Expected = Expected::Refused(401, "bad-token");
+const NO_TOKEN: Expected = Expected::Refused(401, "no-token");
+const NOT_ADMITTED: Expected = Expected::Refused(403, "not-admitted");
+const ORIGIN: Expected = Expected::Refused(403, "origin");
+const UNKNOWN_TOPIC: Expected = Expected::Refused(404, "unknown-topic");
+const UNAVAILABLE: Expected = Expected::Refused(503, "unavailable");
+
 impl Case {
     fn new(name: impl Into<String>, visit: Visit, expected: Expected) -> Self {
         let name = name.into();
@@ -63,13 +78,13 @@ impl Case {
     /// `token` opens a stream of the Channel as ana.
     fn ana(name: impl Into<String>, channel: &str, token: &str) -> Self {
         let visit = Visit::channel(channel).token(token);
-        Self::new(name, visit, Expected::Stream(Some("ana")))
+        Self::new(name, visit, AS_ANA)
     }
 
     /// `token` is taken for no good one.
     fn bad(name: impl Into<String>, channel: &str, token: &str) -> Self {
         let visit = Visit::channel(channel).token(token);
-        Self::new(name, visit, Expected::Refused(401, "bad-token"))
+        Self::new(name, visit, BAD_TOKEN)
     }
 }
 
@@ -85,12 +100,7 @@ fn ana() -> Value {
 
 /// The same with further or other claims.
 fn ana_with(more: Value) -> Value {
-    let mut claims = ana();
-    let Value::Object(more) = more else {
-        panic!("claims are an object");
-    };
-    claims.as_object_mut().unwrap().extend(more);
-    claims
+    with(ana(), more)
 }
 
 fn all(world: &World) -> Vec<Case> {
