@@ -21,7 +21,7 @@ use visit::Visit;
 use world::World;
 
 /// The fewest cases that the table may have.
-const LEAST: usize = 120;
+const LEAST: usize = 700;
 /// So many are tried at once.
 const AT_ONCE: usize = 4;
 
@@ -105,8 +105,9 @@ fn ana_with(more: Value) -> Value {
 
 fn all(world: &World) -> Vec<Case> {
     let parts: [fn(&World) -> Vec<Case>; 8] = [
-        signatures::cases,
+        // First, while a token that is good in half a minute is not good yet.
         claims::cases,
+        signatures::cases,
         ways::cases,
         paths::cases,
         topics::cases,
@@ -120,8 +121,8 @@ fn all(world: &World) -> Vec<Case> {
 #[tokio::test]
 async fn every_visit_of_the_table_ends_as_it_says() {
     let world = World::start().await;
-    let cases = all(&world);
     world.until_rbac_counts().await;
+    let cases = all(&world);
     let mut names = BTreeSet::new();
     for case in &cases {
         assert!(names.insert(&case.name), "two cases: {}", case.name);
@@ -146,5 +147,5 @@ async fn every_visit_of_the_table_ends_as_it_says() {
         failures.join("\n")
     );
     assert!(cases.len() >= LEAST, "{} cases are too few", cases.len());
-    assert_eq!(world.rogue.fetches().len(), 0, "a token sent the gateway");
+    assert_eq!(world.rogue.fetches().len(), 0, "a token led there");
 }

@@ -46,7 +46,7 @@ fn times(world: &World) -> Vec<Case> {
         Case::ana(
             "an exp to come, where none is asked for",
             "forever",
-            &at(60),
+            &at(600),
         ),
         Case::bad(
             "exp null, where none is asked for",
