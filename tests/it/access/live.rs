@@ -38,6 +38,11 @@ fn channel(rules: &Value) -> Channel {
         .with("access", json!({ "subscribe": rules }))
 }
 
+/// Which form of the Channel is in force.
+async fn digest(gateway: &Gateway) -> Value {
+    gateway.status().await["channels"]["default/c"]["digest"].take()
+}
+
 fn keys(key: &Key) -> Vec<Value> {
     vec![secret("keys", &[("k", &key.public_pem())])]
 }
@@ -185,8 +190,8 @@ async fn each_part_of_a_rule_that_no_longer_fits_revokes() {
     ] {
         let gateway = serving(&key, &rules).await;
         let mut ends = open(&gateway, &token, 2).await;
-        gateway.apply(&channel(&changed)).await;
         println!("{changed}");
+        gateway.apply(&channel(&changed)).await;
         all_end(&mut ends, "revoked").await;
     }
     let gateway = serving(&key, &rules).await;
@@ -211,8 +216,9 @@ async fn rules_that_still_admit_leave_streams_as_they_are() {
         json!([when("identity == 'blue'")]),
         json!([jwt(strict), { "anonymous": {} }]),
     ] {
+        let before = digest(&gateway).await;
         gateway.apply(&channel(&changed)).await;
-        println!("{changed}");
+        assert_ne!(digest(&gateway).await, before, "{changed} is in force");
         all_stay(&mut stay).await;
     }
 }
