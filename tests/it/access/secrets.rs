@@ -1,13 +1,16 @@
 //! One run with the most talkative log, over all rules and ways in, with good and bad tokens: then no token, no part
 //! of one and no key stands in anything that the gateway wrote.
 
+use super::{reviewing, until_rbac_counts};
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
-use tests::cluster::{Cluster, Setup};
+use std::collections::BTreeSet;
+use tests::cluster::Cluster;
 use tests::http::{Ask, query};
 use tests::issuer::{Algorithm, Issuer, Jwks, Key, base64url};
 use tests::listen::Listen;
 use tests::manifest::secret;
+use tests::sse::Item;
 use tests::wait::{unix_ms, until, within};
 use tests::webhook::{Verdict, Webhook};
 
@@ -15,6 +18,7 @@ use tests::webhook::{Verdict, Webhook};
 const LEAST: usize = 16;
 const SHARED: &str = "Kj3mZ0-a-shared-key-that-nobody-may-read-9Qx";
 const READER: &str = "reader-uJ8wT3-a-token-of-the-secret";
+const HOOKED: &str = "hook-1yB6zL-a-token-of-the-webhook";
 /// What a claim says that a condition cannot use.
 const OF_CLAIM: &str = "words-of-a-claim-7dX4qE";
 /// Where people put keys.
@@ -111,22 +115,10 @@ fn rules(issuer: &Issuer, webhook: &Webhook) -> Vec<Channel> {
     ]
 }
 
-async fn cluster() -> Cluster {
-    let cluster = Setup::default().identity("gateway", &[]).start().await;
-    let reference = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io" });
-    cluster
-        .apply(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "gateway" },
-            "roleRef": reference("ClusterRole", "system:auth-delegator"), "subjects": [reference("User", "gateway")],
-        }))
-        .await;
-    cluster
-}
-
 impl World {
     async fn start() -> Self {
         let (issuer, webhook) = (Issuer::start().await, Webhook::start().await);
-        let cluster = cluster().await;
+        let cluster = reviewing("accounts").await;
         let key = Key::new(Algorithm::Es256);
         issuer.serve(Jwks::Keys(vec![key.jwk("k")]));
         webhook.answer(Verdict::allow_as("hook"));
@@ -145,6 +137,7 @@ impl World {
         let account = cluster
             .service_account_token("shop", "reader", &["siar"])
             .await;
+        until_rbac_counts(gateway.listen("accounts").token(&account)).await;
         let mut world = Self {
             gateway,
             webhook,
@@ -204,11 +197,7 @@ fn tokens(key: &Key, account: String) -> Vec<(&'static str, String, String)> {
             "nobody's".into(),
             "nobody-4hR7cM-a-token-of-nobody".into(),
         ),
-        (
-            "webhook",
-            "the webhook's".into(),
-            "hook-1yB6zL-a-token-of-the-webhook".into(),
-        ),
+        ("webhook", "the webhook's".into(), HOOKED.into()),
         ("accounts", "a service account's".into(), account.clone()),
         (
             "accounts",
@@ -266,9 +255,11 @@ async fn listen(listen: Listen) -> String {
     {
         Err(answer) => written(&answer.headers, &answer.text()),
         Ok(mut listener) => {
-            // The first block, or the end of a stream that must come back.
-            listener.read().await;
-            listener.read().await;
+            // Up to where a stream is silent, or the end of one that must come back.
+            within("the begin of a stream", async {
+                while !matches!(listener.read().await, None | Some(Item::Cursor(_))) {}
+            })
+            .await;
             written(&listener.headers, &listener.transcript())
         }
     }
@@ -340,20 +331,22 @@ fn log(gateway: &mut Gateway) -> String {
 #[tokio::test]
 async fn nothing_that_is_written_holds_a_token_or_a_key() {
     let mut world = World::start().await;
-    let open = world
-        .gateway
-        .listen("webhook")
-        .token(&world.tokens[5].2)
-        .await;
+    let open = world.gateway.listen("webhook").token(HOOKED).await;
     let mut seen = Vec::new();
+    let mut opened = BTreeSet::new();
     let mut answers = 0;
     for (channel, what, token) in &world.tokens {
         for text in world.visit(channel, token).await {
             answers += 1;
+            if text.contains("content-type: text/event-stream") && !text.contains("siar.end") {
+                opened.insert(*channel);
+            }
             seen.extend(world.hidden.seen_in(&format!("an answer to {what}"), &text));
         }
     }
     println!("{answers} answers to {} tokens", world.tokens.len());
+    let channels: BTreeSet<&str> = world.tokens.iter().map(|(channel, ..)| *channel).collect();
+    assert_eq!(opened, channels, "the good tokens were good");
     let before = world.webhook.asked().len();
     until("the webhook to be asked again", || async {
         let asked = world.webhook.asked().len();
