@@ -1,7 +1,7 @@
 //! One run with the most talkative log, over all rules and ways in, with good and bad tokens: then no token, no part
 //! of one and no key stands in anything that the gateway wrote.
 
-use super::{reviewing, until_rbac_counts};
+use super::{reviewing, until_rbac_counts, with};
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -165,79 +165,65 @@ impl World {
 
 /// Good and bad tokens, each with the Channel that reads it.
 fn tokens(key: &Key, account: String) -> Vec<(&'static str, String, String)> {
-    let now = unix_ms() / 1000;
-    let claims =
-        |more: u64| json!({ "sub": "ana-of-the-hidden-claims", "level": more, "exp": now + 600 });
-    let late = json!({ "sub": "ana", "exp": now - 600 });
-    let shared = Key::of_secret(SHARED);
-    let other = Key::new(Algorithm::Es256);
-    let good = key.token("k", &claims(3));
-    let mut all: Vec<(&'static str, String, String)> = vec![
+    let shared = |level: Value| Key::of_secret(SHARED).token("k", &claims(level));
+    let forged = format!("{}xx", &account[..account.len() - 2]);
+    let mut all: Vec<(&'static str, String, String)> = [
+        ("shared", "a shared token", shared(json!(3))),
         (
             "shared",
-            "a shared token".into(),
-            shared.token("k", &claims(3)),
+            "a shared token without the right",
+            shared(json!(1)),
         ),
         (
             "shared",
-            "a shared token without the right".into(),
-            shared.token("k", &claims(1)),
+            "a shared token of a wrong kind",
+            shared(json!(OF_CLAIM)),
         ),
-        (
-            "shared",
-            "a shared token of a wrong kind".into(),
-            shared.token(
-                "k",
-                &json!({ "sub": "ana", "level": OF_CLAIM, "exp": now + 600 }),
-            ),
-        ),
-        ("tokens", "the reader's".into(), READER.into()),
+        ("tokens", "the reader's", READER.into()),
         (
             "tokens",
-            "nobody's".into(),
+            "nobody's",
             "nobody-4hR7cM-a-token-of-nobody".into(),
         ),
-        ("webhook", "the webhook's".into(), HOOKED.into()),
-        ("accounts", "a service account's".into(), account.clone()),
-        (
-            "accounts",
-            "a forged service account's".into(),
-            format!("{}xx", &account[..account.len() - 2]),
-        ),
+        ("webhook", "the webhook's", HOOKED.into()),
+        ("accounts", "a service account's", account),
+        ("accounts", "a forged service account's", forged),
         (
             "open",
-            "nonsense".into(),
+            "nonsense",
             "open-0tG5vD-nonsense-where-none-is-read".into(),
         ),
-    ];
+    ]
+    .map(|(channel, what, token)| (channel, what.to_owned(), token))
+    .into();
     for channel in ["fixed", "jwks"] {
-        let name = |what: &str| format!("{what} on {channel}");
-        all.extend([
-            (channel, name("a good token"), good.clone()),
-            (channel, name("an expired token"), key.token("k", &late)),
-            (
-                channel,
-                name("a forged token"),
-                other.token("k", &claims(3)),
-            ),
-            (
-                channel,
-                name("a token of an unknown key"),
-                other.token("other-kid", &claims(3)),
-            ),
-            (
-                channel,
-                name("a cut token"),
-                good[..good.len() - 9].to_owned(),
-            ),
-            (
-                channel,
-                name("no JWT"),
-                format!("{channel}-no-JWT-8sK1fN-at-all"),
-            ),
-        ]);
+        let signed = signed_tokens(key, channel);
+        all.extend(signed.map(|(what, token)| (channel, format!("{what} on {channel}"), token)));
     }
     all
+}
+
+fn claims(level: Value) -> Value {
+    let exp = unix_ms() / 1000 + 600;
+    json!({ "sub": "ana-of-the-hidden-claims", "level": level, "exp": exp })
+}
+
+/// For a Channel that trusts the key.
+fn signed_tokens(key: &Key, channel: &str) -> [(&'static str, String); 6] {
+    let other = Key::new(Algorithm::Es256);
+    let good = key.token("k", &claims(json!(3)));
+    let late = with(claims(json!(3)), json!({ "exp": unix_ms() / 1000 - 600 }));
+    [
+        ("an expired token", key.token("k", &late)),
+        ("a forged token", other.token("k", &claims(json!(3)))),
+        (
+            "a token of an unknown key",
+            other.token("other-kid", &claims(json!(3))),
+        ),
+        ("a cut token", good[..good.len() - 9].to_owned()),
+        ("a good token", good),
+        ("no JWT", format!("{channel}-no-JWT-8sK1fN-at-all")),
+    ]
 }
 
 /// All that was answered to a visitor: head and body.
