@@ -56,10 +56,10 @@ impl Access {
                 list.push(measure(Kind::Siar, work)?);
             }
         }
-        let foreign: Vec<f64> = signed.iter().map(|figures| figures.foreign_cores).collect();
         let row = |what: &str, unit, rounds: &[Figures], pick: fn(&Figures) -> f64| {
-            let values = rounds.iter().map(pick).collect();
-            Row::new(format!("JWT: {what}"), unit, values).meanwhile(&foreign)
+            let all = |pick: fn(&Figures) -> f64| rounds.iter().map(pick).collect::<Vec<f64>>();
+            let foreign = all(|figures| figures.foreign_cores);
+            Row::new(format!("JWT: {what}"), unit, all(pick)).meanwhile(&foreign)
         };
         let memory = |figures: &Figures| figures.stream_bytes / 1024.0;
         let connect = |figures: &Figures| figures.connect_micros;

@@ -2,9 +2,11 @@
 
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
+use tests::cluster::{Cluster, Setup};
 use tests::http::{Answer, Ask};
 use tests::listen::Listen;
 use tests::manifest::secret;
+use tests::wait::until;
 
 mod jwks; // issuers in trouble and issuers that rotate
 mod live; // what ends open streams: time, rules, keys
@@ -52,6 +54,52 @@ fn check(answer: &Answer, status: u16, word: &str) {
     assert_eq!(problem["status"], status);
     let detail = problem["detail"].as_str().unwrap();
     assert!(!detail.contains(ANA) && !detail.contains(BEN), "{detail}");
+}
+
+/// `base` with these further or other fields.
+fn with(mut base: Value, more: Value) -> Value {
+    let Value::Object(more) = more else {
+        panic!("no object: {more}");
+    };
+    base.as_object_mut().expect("an object").extend(more);
+    base
+}
+
+/// A cluster that answers the reviews of `gateway`, and in which `shop/reader` may listen to that Channel. It does
+/// not know so at once: authorization by RBAC is eventual.
+async fn reviewing(channel: &str) -> Cluster {
+    const RBAC: &str = "rbac.authorization.k8s.io";
+    let version = format!("{RBAC}/v1");
+    let cluster = Setup::default().identity("gateway", &[]).start().await;
+    let to = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": RBAC });
+    let named = json!({ "name": "reader", "namespace": "default" });
+    let rule = json!({
+        "apiGroups": ["siar.dev"], "resources": ["channels"], "resourceNames": [channel], "verbs": ["subscribe"],
+    });
+    let account = json!({ "kind": "ServiceAccount", "name": "reader", "namespace": "shop" });
+    for object in [
+        json!({
+            "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": "gateway" },
+            "roleRef": to("ClusterRole", "system:auth-delegator"), "subjects": [to("User", "gateway")],
+        }),
+        json!({ "apiVersion": version, "kind": "Role", "metadata": named, "rules": [rule] }),
+        json!({
+            "apiVersion": version, "kind": "RoleBinding", "metadata": named,
+            "roleRef": to("Role", "reader"), "subjects": [account],
+        }),
+    ] {
+        cluster.apply(&object).await;
+    }
+    cluster
+}
+
+/// Waits until `reader` is let in, as [`reviewing`] says.
+async fn until_rbac_counts(reader: Listen) {
+    until("RBAC to count", || async {
+        let opened = reader.try_open().await.expect("an answer");
+        opened.map(drop).map_err(|answer| answer.text())
+    })
+    .await;
 }
 
 fn cookie(listen: Listen, token: &str) -> Listen {

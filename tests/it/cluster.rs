@@ -1,6 +1,7 @@
 //! A real Kubernetes API server knows Channels, tokens and who may do what.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 use tests::cluster::{ADMIN, Cluster, Setup};
 use tests::http::Ask;
 use tests::wait::until;
@@ -151,11 +152,11 @@ async fn the_api_server_comes_back_on_its_port_with_what_it_kept() {
     assert_eq!(cluster.url(), url);
     cluster.kubectl(&["get", "configmap", "kept"]).await;
     cluster.freeze();
+    let kept = "/api/v1/namespaces/default/configmaps/kept";
+    let frozen = tokio::time::timeout(Duration::from_millis(300), cluster.get(kept)).await;
+    assert!(frozen.is_err(), "nothing answers");
     cluster.thaw();
-    let _ = cluster
-        .get("/api/v1/namespaces/default/configmaps/kept")
-        .await
-        .expect(200);
+    let _ = cluster.get(kept).await.expect(200);
 }
 
 fn channel(name: &str, namespace: &str) -> Value {

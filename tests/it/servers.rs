@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::process::Command;
 use tests::http::{Answer, Ask};
-use tests::issuer::{Algorithm, Issuer, Jwks, Key, base64url};
+use tests::issuer::{Algorithm, Issuer, Jwks, Key, base64url, parts};
 use tests::process::folder;
 use tests::scripted::ENDLESS_BYTES;
-use tests::wait::{until, within};
+use tests::wait::within;
 use tests::webhook::{Verdict, Webhook};
 use tests::wire::{self, Request, Route};
 
@@ -118,7 +118,7 @@ async fn an_issuer_that_hangs_answers_when_it_is_told_something_else() {
     issuer.serve(Jwks::Hangs);
     let address = issuer.address();
     let asking = tokio::spawn(async move { Ask::get(address, "/jwks").send().await });
-    until_waiting(1, || issuer.waiting()).await;
+    issuer.until_waiting(1).await;
     assert!(!asking.is_finished());
     issuer.serve(Jwks::Keys(Vec::new()));
     let _ = within("the late answer", asking).await.unwrap().expect(200);
@@ -199,7 +199,7 @@ async fn a_webhook_records_what_it_is_asked_and_answers_as_told() {
     );
     assert_eq!(asked[4].header("x-trace"), Some("7"));
     assert_eq!(asked[4].json(), json!({ "token": "bob" }));
-    assert_eq!(webhook.most_at_once(), 1);
+    assert_eq!(webhook.most_waiting(), 1);
 }
 
 #[tokio::test]
@@ -210,15 +210,15 @@ async fn a_webhook_counts_who_waits_and_forgets_who_leaves() {
     let mut asking: Vec<_> = (0..3)
         .map(|_| tokio::spawn(async move { ask(address, "ada").await }))
         .collect();
-    until_waiting(3, || webhook.waiting()).await;
+    webhook.until_waiting(3).await;
     asking.pop().unwrap().abort();
-    until_waiting(2, || webhook.waiting()).await;
+    webhook.until_waiting(2).await;
     webhook.answer(Verdict::allow());
     for answer in asking {
         let _ = within("a late answer", answer).await.unwrap().expect(200);
     }
     let _ = ask(address, "ada").await.expect(200);
-    assert_eq!((webhook.waiting(), webhook.most_at_once()), (0, 3));
+    assert_eq!((webhook.waiting(), webhook.most_waiting()), (0, 3));
 }
 
 async fn fetch(issuer: &Issuer) -> Answer {
@@ -229,20 +229,6 @@ async fn ask(webhook: SocketAddr, token: &str) -> Answer {
     let body = json!({ "token": token }).to_string();
     let ask = Ask::post(webhook, "/allow", body).header("X-Trace", "7");
     ask.send().await
-}
-
-async fn until_waiting(count: usize, seen: impl Fn() -> usize) {
-    until(format!("{count} requests to wait"), || {
-        let seen = seen();
-        let fits = (seen == count).then_some(());
-        async move { fits.ok_or_else(|| format!("{seen} wait")) }
-    })
-    .await;
-}
-
-fn parts(token: &str) -> [&str; 3] {
-    let parts: Vec<&str> = token.split('.').collect();
-    parts.try_into().unwrap()
 }
 
 /// base64url, without checking that it is.

@@ -26,7 +26,6 @@ pub const ADMIN: &str = "admin";
 #[derive(Default)]
 pub struct Setup {
     identities: Vec<(String, Vec<String>)>,
-    flags: Vec<String>,
 }
 
 /// The running cluster.
@@ -46,13 +45,6 @@ impl Setup {
         self
     }
 
-    /// One more flag of kube-apiserver.
-    #[must_use]
-    pub fn flag(mut self, name: &str, value: &str) -> Self {
-        self.flags.push(format!("--{name}={value}"));
-        self
-    }
-
     /// Starts it, and waits until it has the namespace `default`.
     pub async fn start(mut self) -> Cluster {
         let (folder, certs) = (folder(), Certs::new());
@@ -61,7 +53,7 @@ impl Setup {
             .push((ADMIN.into(), vec!["system:masters".into()]));
         let lines: String = self.identities.iter().map(line).collect();
         fs::write(certs.path("tokens.csv"), lines).expect("the folder is ours");
-        let servers = Servers::start(&certs, folder.path(), self.flags).await;
+        let servers = Servers::start(&certs, folder.path()).await;
         let cluster = Cluster {
             servers,
             certs,

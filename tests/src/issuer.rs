@@ -5,11 +5,11 @@
 
 use crate::scripted::{Asked, Reply, Scripted};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::time::Instant;
 
 mod key;
-pub use key::{Algorithm, Key, base64url};
+pub use key::{Algorithm, Key, base64url, parts};
 
 /// What is served.
 #[derive(Clone, Debug)]
@@ -58,34 +58,23 @@ impl Issuer {
         format!("http://{}/jwks", self.server.address())
     }
 
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
-
     /// When it was asked for its keys, the oldest first.
     #[must_use]
     pub fn fetches(&self) -> Vec<Instant> {
-        self.asked().into_iter().map(|asked| asked.at).collect()
+        self.server
+            .asked()
+            .into_iter()
+            .map(|asked| asked.at)
+            .collect()
     }
+}
 
-    /// What it was asked, the oldest first.
-    #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
-        self.server.asked()
-    }
+/// Where it listens, what it was asked, who waits.
+impl Deref for Issuer {
+    type Target = Scripted;
 
-    /// How many wait for an answer now.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.server.waiting()
-    }
-
-    /// How many bytes of [`Jwks::Endless`] went out.
-    #[must_use]
-    pub fn endless_bytes(&self) -> u64 {
-        self.server.endless_bytes()
+    fn deref(&self) -> &Scripted {
+        &self.server
     }
 }
 

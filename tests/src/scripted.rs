@@ -3,6 +3,7 @@
 //! Owns: what was asked and when, how many requests waited at once, answers that never come or never end.
 //! Never: knows what the answers mean. Used by: `issuer`, `webhook`.
 
+use crate::wait::until;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame, Incoming};
@@ -176,6 +177,16 @@ impl Scripted {
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.shared.waiting.load(SeqCst)
+    }
+
+    /// Waits until so many requests have no answer.
+    #[track_caller]
+    pub fn until_waiting(&self, count: usize) -> impl Future<Output = ()> {
+        until(format!("{count} requests to wait"), move || {
+            let waiting = self.waiting();
+            let fits = (waiting == count).then_some(());
+            async move { fits.ok_or_else(|| format!("{waiting} wait")) }
+        })
     }
 
     /// The most requests that had no answer at one time.

@@ -5,7 +5,7 @@
 
 use crate::scripted::{Asked, Reply, Scripted};
 use serde_json::{Value, json};
-use std::net::SocketAddr;
+use std::ops::Deref;
 
 /// How it answers.
 #[derive(Clone, Debug)]
@@ -92,35 +92,14 @@ impl Webhook {
     pub fn url(&self) -> String {
         format!("http://{}/allow", self.server.address())
     }
+}
 
-    /// Where it listens.
-    #[must_use]
-    pub fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
+/// Where it listens, what it was asked, who waits.
+impl Deref for Webhook {
+    type Target = Scripted;
 
-    /// What it was asked so far, the oldest first.
-    #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
-        self.server.asked()
-    }
-
-    /// How many wait for an answer now.
-    #[must_use]
-    pub fn waiting(&self) -> usize {
-        self.server.waiting()
-    }
-
-    /// The most that waited for an answer at one time.
-    #[must_use]
-    pub fn most_at_once(&self) -> usize {
-        self.server.most_waiting()
-    }
-
-    /// How many bytes of [`Verdict::Endless`] went out.
-    #[must_use]
-    pub fn endless_bytes(&self) -> u64 {
-        self.server.endless_bytes()
+    fn deref(&self) -> &Scripted {
+        &self.server
     }
 }
 

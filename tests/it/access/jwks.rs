@@ -7,7 +7,7 @@ use tests::http::{Answer, Ask, query};
 use tests::issuer::{Algorithm, Issuer, Jwks, Key};
 use tests::listen::Listen;
 use tests::sse::Item;
-use tests::wait::{unix_ms, until, until_time, within};
+use tests::wait::{unix_ms, until_time, within};
 
 mod rotation; // a minute of it
 mod targets; // where the gateway does not go
@@ -191,13 +191,7 @@ async fn many_visitors_of_an_issuer_that_hangs_are_one_question() {
     issuer.serve(Jwks::Hangs);
     let key = Key::new(Algorithm::Es256);
     let gateway = Gateway::serving(&channel("c", &issuer.url())).await;
-    until("the gateway to ask", || async {
-        let waiting = issuer.waiting();
-        (waiting == 1)
-            .then_some(())
-            .ok_or(format!("{waiting} wait"))
-    })
-    .await;
+    issuer.until_waiting(1).await;
     let token = token(&key, "k");
     let asked = (0..60).map(|_| stream(gateway.listen("c").token(&token)));
     let asked = futures_util::future::join_all(asked);

@@ -1,7 +1,7 @@
 //! What ends open streams that a signed token opened: its time, and rules that no longer admit it. The others are
 //! not told a byte.
 
-use super::check;
+use super::{check, with};
 use crate::{Channel, Gateway, GatewaySetup, Listener};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -20,12 +20,8 @@ const WATCH: Duration = Duration::from_millis(500);
 /// A rule for tokens of the key in the Secret, with these further fields.
 fn jwt(more: Value) -> Value {
     let key = json!({ "secretRef": { "name": "keys", "key": "k" } });
-    let mut rule = json!({ "key": key, "algorithms": ["ES256"] });
-    let Value::Object(more) = more else {
-        panic!("the fields of a rule");
-    };
-    rule.as_object_mut().unwrap().extend(more);
-    json!({ "jwt": rule })
+    let rule = json!({ "key": key, "algorithms": ["ES256"] });
+    json!({ "jwt": with(rule, more) })
 }
 
 fn when(condition: &str) -> Value {
@@ -40,6 +36,11 @@ fn channel(rules: &Value) -> Channel {
         .topics(&["c", "c.{n}"])
         .stream("5m", "2s", "0s")
         .with("access", json!({ "subscribe": rules }))
+}
+
+/// Which form of the Channel is in force.
+async fn digest(gateway: &Gateway) -> Value {
+    gateway.status().await["channels"]["default/c"]["digest"].take()
 }
 
 fn keys(key: &Key) -> Vec<Value> {
@@ -189,8 +190,8 @@ async fn each_part_of_a_rule_that_no_longer_fits_revokes() {
     ] {
         let gateway = serving(&key, &rules).await;
         let mut ends = open(&gateway, &token, 2).await;
-        gateway.apply(&channel(&changed)).await;
         println!("{changed}");
+        gateway.apply(&channel(&changed)).await;
         all_end(&mut ends, "revoked").await;
     }
     let gateway = serving(&key, &rules).await;
@@ -215,8 +216,9 @@ async fn rules_that_still_admit_leave_streams_as_they_are() {
         json!([when("identity == 'blue'")]),
         json!([jwt(strict), { "anonymous": {} }]),
     ] {
+        let before = digest(&gateway).await;
         gateway.apply(&channel(&changed)).await;
-        println!("{changed}");
+        assert_ne!(digest(&gateway).await, before, "{changed} is in force");
         all_stay(&mut stay).await;
     }
 }

@@ -1,18 +1,20 @@
 //! Webhooks and service accounts decide: what they are told, what follows from their answers, and that one which
 //! does not answer turns nobody away for good.
 
-use super::check;
+use super::{check, reviewing, until_rbac_counts};
 use crate::{Channel, Gateway, GatewaySetup, Listener};
 use serde_json::{Value, json};
-use std::time::{Duration, SystemTime};
-use tests::cluster::{Cluster, Setup};
+use std::time::Duration;
 use tests::http::Ask;
 use tests::listen::Listen;
 use tests::manifest::secret;
-use tests::wait::{until, until_time};
+use tests::scripted::Asked;
+use tests::wait::{unix_ms, until, until_time};
 use tests::webhook::{Verdict, Webhook};
 
 const TOKEN: &str = "a-token-that-only-the-webhook-knows";
+/// How long a stream that must stay is watched.
+const WATCH: Duration = Duration::from_millis(300);
 
 /// The Channel `c` that asks `webhook` about listeners, and about publishers.
 fn asking(webhook: &Webhook) -> Channel {
@@ -30,11 +32,9 @@ async fn serving(webhook: &Webhook) -> Gateway {
         .await
 }
 
-/// The one end that a listener is told.
+/// How the stream ends.
 async fn end(mut listener: Listener) -> String {
-    let events = listener.rest().await;
-    let end: Value = serde_json::from_str(&events.last().expect("an end").data).unwrap();
-    end["reason"].as_str().unwrap().to_owned()
+    listener.end().await.reason
 }
 
 /// An EventSource is told to come back, and everybody else, too.
@@ -127,27 +127,17 @@ async fn a_webhook_that_gives_no_answer_turns_nobody_away_for_good() {
 }
 
 #[tokio::test]
-async fn a_webhook_has_to_bear_so_many_requests_at_once() {
-    let webhook = Webhook::start().await;
-    webhook.answer(Verdict::Hangs);
-    let gateway = serving(&webhook).await;
-    let mut asking = Vec::new();
-    for number in 0..60 {
-        let listen = gateway.listen(&format!("c.{number}")).token(TOKEN);
-        asking.push(tokio::spawn(async move { end(listen.await).await }));
-    }
-    for asked in asking {
-        assert_eq!(asked.await.unwrap(), "unavailable");
-    }
-    assert_eq!(webhook.most_at_once(), 32);
-}
-
-#[tokio::test]
 async fn a_stream_ends_when_the_webhook_says_no_later() {
     let webhook = Webhook::start().await;
     let gateway = serving(&webhook).await;
-    let stays = gateway.listen("c.stays").token(TOKEN).await;
+    let mut stays = gateway.listen("c.stays").token(TOKEN).await;
+    stays.cursor().await;
     let ends = gateway.listen("c.ends").token(TOKEN).await;
+    let about = |topic: &str| {
+        let of = |asked: &Asked| asked.json()["topics"] == json!([topic]);
+        webhook.asked().iter().filter(|asked| of(asked)).count()
+    };
+    assert_eq!((about("c.stays"), about("c.ends")), (1, 1));
     webhook.answer_by(|asked| {
         let ends = asked.json()["topics"] == json!(["c.ends"]);
         if ends {
@@ -157,7 +147,12 @@ async fn a_stream_ends_when_the_webhook_says_no_later() {
         }
     });
     assert_eq!(end(ends).await, "revoked");
-    drop(stays);
+    until("a second question about the other", || async {
+        let asked = about("c.stays");
+        (asked == 2).then_some(()).ok_or(format!("{asked} came"))
+    })
+    .await;
+    assert_eq!(stays.silent_for(WATCH).await, Ok(()));
 }
 
 #[tokio::test]
@@ -187,12 +182,9 @@ async fn a_webhook_that_is_gone_keeps_its_streams_for_two_further_rechecks() {
 #[tokio::test]
 async fn a_webhook_may_say_until_when() {
     let webhook = Webhook::start().await;
-    let now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    webhook.answer(Verdict::Allow {
+    webhook.answer_by(|_| Verdict::Allow {
         identity: None,
-        expires: Some(json!(now.as_secs() + 1)),
+        expires: Some(json!(unix_ms() / 1000 + 1)),
     });
     let gateway = serving(&webhook).await;
     assert_eq!(end(gateway.listen("c").token(TOKEN).await).await, "expired");
@@ -214,13 +206,28 @@ async fn opening(gateway: &Gateway, webhook: &Webhook) -> tokio::task::JoinHandl
     webhook.answer(Verdict::Hangs);
     let listen = gateway.listen("a").channel("c").token(TOKEN);
     let opening = tokio::spawn(async move { listen.await });
-    until("the webhook to be asked", || async {
-        (webhook.waiting() == 1)
-            .then_some(())
-            .ok_or_else(|| "it is not".into())
-    })
-    .await;
+    webhook.until_waiting(1).await;
     opening
+}
+
+#[tokio::test]
+async fn a_webhook_has_to_bear_32_requests_at_once_and_more_visitors_wait() {
+    let webhook = Webhook::start().await;
+    let gateway = beside_a_slow_webhook(&webhook).await;
+    webhook.answer(Verdict::Hangs);
+    let visits = (0..60).map(|number| {
+        let listen = gateway.listen("c").token(&format!("{TOKEN}-{number}"));
+        tokio::spawn(async move { listen.await.cursor().await })
+    });
+    let visits: Vec<_> = visits.collect();
+    webhook.until_waiting(32).await;
+    // Nothing tells that the others came, too.
+    tokio::time::sleep(WATCH).await;
+    webhook.answer(Verdict::allow());
+    for visit in visits {
+        visit.await.unwrap();
+    }
+    assert_eq!((webhook.asked().len(), webhook.most_waiting()), (60, 32));
 }
 
 #[tokio::test]
@@ -245,41 +252,14 @@ async fn what_changes_harmlessly_while_a_webhook_is_asked_leaves_the_stream() {
     webhook.answer(Verdict::allow());
     let mut listener = opening.await.unwrap();
     listener.cursor().await;
-    let silence = listener.silent_for(Duration::from_millis(300)).await;
-    assert!(silence.is_ok(), "{silence:?}");
-}
-
-/// A cluster in which `gateway` may ask for reviews and the account `shop/reader` may listen to the Channel `c`.
-async fn cluster() -> Cluster {
-    let cluster = Setup::default().identity("gateway", &[]).start().await;
-    let subject = |kind: &str, name: &str| json!({"kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io"});
-    cluster
-        .apply(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "gateway"},
-            "roleRef": subject("ClusterRole", "system:auth-delegator"), "subjects": [subject("User", "gateway")],
-        }))
-        .await;
-    cluster
-        .apply(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
-            "metadata": {"name": "reader", "namespace": "default"},
-            "rules": [{"apiGroups": ["siar.dev"], "resources": ["channels"], "resourceNames": ["c"], "verbs": ["subscribe"]}],
-        }))
-        .await;
-    cluster
-        .apply(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
-            "metadata": {"name": "reader", "namespace": "default"},
-            "roleRef": subject("Role", "reader"),
-            "subjects": [{"kind": "ServiceAccount", "name": "reader", "namespace": "shop"}],
-        }))
-        .await;
-    cluster
+    assert_eq!(listener.silent_for(WATCH).await, Ok(()));
+    // The change is in force.
+    drop(gateway.listen("a").token("another").await);
 }
 
 #[tokio::test]
 async fn service_accounts_are_admitted_by_rbac() {
-    let cluster = cluster().await;
+    let cluster = reviewing("c").await;
     let rule = json!({"serviceAccounts": {"recheck": "10s"}});
     let access = json!({"subscribe": [rule], "publish": [rule]});
     let gateway = GatewaySetup::new()
@@ -297,16 +277,7 @@ async fn service_accounts_are_admitted_by_rbac() {
     };
     let reader = account("reader", "siar").await;
     let listen = |token: &str| gateway.listen("c").token(token);
-    until("RBAC to count", || {
-        let listen = listen(&reader);
-        async move {
-            match listen.try_open().await.unwrap() {
-                Ok(_) => Ok(()),
-                Err(answer) => Err(answer.text()),
-            }
-        }
-    })
-    .await;
+    until_rbac_counts(listen(&reader)).await;
     let open = listen(&reader).await;
     let stranger = account("stranger", "siar").await;
     check(&listen(&stranger).refused().await, 403, "not-admitted");
@@ -333,12 +304,8 @@ async fn service_accounts_are_admitted_by_rbac() {
     cluster.kubectl(&["delete", "rolebinding", "reader"]).await;
     assert_eq!(end(open).await, "revoked");
     cluster.freeze();
-    let late = account_of(&reader);
-    assert_eq!(end(listen(&late).await).await, "unavailable");
+    // A token that it was not asked about before.
+    let late = listen(&format!("{reader}x")).await;
+    assert_eq!(end(late).await, "unavailable");
     cluster.thaw();
-}
-
-/// Another token of nobody, which was not asked about before.
-fn account_of(token: &str) -> String {
-    format!("{token}x")
 }

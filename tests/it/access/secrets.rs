@@ -1,13 +1,16 @@
 //! One run with the most talkative log, over all rules and ways in, with good and bad tokens: then no token, no part
 //! of one and no key stands in anything that the gateway wrote.
 
+use super::{reviewing, until_rbac_counts, with};
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
-use tests::cluster::{Cluster, Setup};
+use std::collections::BTreeSet;
+use tests::cluster::Cluster;
 use tests::http::{Ask, query};
 use tests::issuer::{Algorithm, Issuer, Jwks, Key, base64url};
 use tests::listen::Listen;
 use tests::manifest::secret;
+use tests::sse::Item;
 use tests::wait::{unix_ms, until, within};
 use tests::webhook::{Verdict, Webhook};
 
@@ -15,6 +18,7 @@ use tests::webhook::{Verdict, Webhook};
 const LEAST: usize = 16;
 const SHARED: &str = "Kj3mZ0-a-shared-key-that-nobody-may-read-9Qx";
 const READER: &str = "reader-uJ8wT3-a-token-of-the-secret";
+const HOOKED: &str = "hook-1yB6zL-a-token-of-the-webhook";
 /// What a claim says that a condition cannot use.
 const OF_CLAIM: &str = "words-of-a-claim-7dX4qE";
 /// Where people put keys.
@@ -111,22 +115,10 @@ fn rules(issuer: &Issuer, webhook: &Webhook) -> Vec<Channel> {
     ]
 }
 
-async fn cluster() -> Cluster {
-    let cluster = Setup::default().identity("gateway", &[]).start().await;
-    let reference = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": "rbac.authorization.k8s.io" });
-    cluster
-        .apply(&json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": { "name": "gateway" },
-            "roleRef": reference("ClusterRole", "system:auth-delegator"), "subjects": [reference("User", "gateway")],
-        }))
-        .await;
-    cluster
-}
-
 impl World {
     async fn start() -> Self {
         let (issuer, webhook) = (Issuer::start().await, Webhook::start().await);
-        let cluster = cluster().await;
+        let cluster = reviewing("accounts").await;
         let key = Key::new(Algorithm::Es256);
         issuer.serve(Jwks::Keys(vec![key.jwk("k")]));
         webhook.answer(Verdict::allow_as("hook"));
@@ -145,6 +137,7 @@ impl World {
         let account = cluster
             .service_account_token("shop", "reader", &["siar"])
             .await;
+        until_rbac_counts(gateway.listen("accounts").token(&account)).await;
         let mut world = Self {
             gateway,
             webhook,
@@ -172,83 +165,65 @@ impl World {
 
 /// Good and bad tokens, each with the Channel that reads it.
 fn tokens(key: &Key, account: String) -> Vec<(&'static str, String, String)> {
-    let now = unix_ms() / 1000;
-    let claims =
-        |more: u64| json!({ "sub": "ana-of-the-hidden-claims", "level": more, "exp": now + 600 });
-    let late = json!({ "sub": "ana", "exp": now - 600 });
-    let shared = Key::of_secret(SHARED);
-    let other = Key::new(Algorithm::Es256);
-    let good = key.token("k", &claims(3));
-    let mut all: Vec<(&'static str, String, String)> = vec![
+    let shared = |level: Value| Key::of_secret(SHARED).token("k", &claims(level));
+    let forged = format!("{}xx", &account[..account.len() - 2]);
+    let mut all: Vec<(&'static str, String, String)> = [
+        ("shared", "a shared token", shared(json!(3))),
         (
             "shared",
-            "a shared token".into(),
-            shared.token("k", &claims(3)),
+            "a shared token without the right",
+            shared(json!(1)),
         ),
         (
             "shared",
-            "a shared token without the right".into(),
-            shared.token("k", &claims(1)),
+            "a shared token of a wrong kind",
+            shared(json!(OF_CLAIM)),
         ),
-        (
-            "shared",
-            "a shared token of a wrong kind".into(),
-            shared.token(
-                "k",
-                &json!({ "sub": "ana", "level": OF_CLAIM, "exp": now + 600 }),
-            ),
-        ),
-        ("tokens", "the reader's".into(), READER.into()),
+        ("tokens", "the reader's", READER.into()),
         (
             "tokens",
-            "nobody's".into(),
+            "nobody's",
             "nobody-4hR7cM-a-token-of-nobody".into(),
         ),
-        (
-            "webhook",
-            "the webhook's".into(),
-            "hook-1yB6zL-a-token-of-the-webhook".into(),
-        ),
-        ("accounts", "a service account's".into(), account.clone()),
-        (
-            "accounts",
-            "a forged service account's".into(),
-            format!("{}xx", &account[..account.len() - 2]),
-        ),
+        ("webhook", "the webhook's", HOOKED.into()),
+        ("accounts", "a service account's", account),
+        ("accounts", "a forged service account's", forged),
         (
             "open",
-            "nonsense".into(),
+            "nonsense",
             "open-0tG5vD-nonsense-where-none-is-read".into(),
         ),
-    ];
+    ]
+    .map(|(channel, what, token)| (channel, what.to_owned(), token))
+    .into();
     for channel in ["fixed", "jwks"] {
-        let name = |what: &str| format!("{what} on {channel}");
-        all.extend([
-            (channel, name("a good token"), good.clone()),
-            (channel, name("an expired token"), key.token("k", &late)),
-            (
-                channel,
-                name("a forged token"),
-                other.token("k", &claims(3)),
-            ),
-            (
-                channel,
-                name("a token of an unknown key"),
-                other.token("other-kid", &claims(3)),
-            ),
-            (
-                channel,
-                name("a cut token"),
-                good[..good.len() - 9].to_owned(),
-            ),
-            (
-                channel,
-                name("no JWT"),
-                format!("{channel}-no-JWT-8sK1fN-at-all"),
-            ),
-        ]);
+        let signed = signed_tokens(key, channel);
+        all.extend(signed.map(|(what, token)| (channel, format!("{what} on {channel}"), token)));
     }
     all
+}
+
+fn claims(level: Value) -> Value {
+    let exp = unix_ms() / 1000 + 600;
+    json!({ "sub": "ana-of-the-hidden-claims", "level": level, "exp": exp })
+}
+
+/// For a Channel that trusts the key.
+fn signed_tokens(key: &Key, channel: &str) -> [(&'static str, String); 6] {
+    let other = Key::new(Algorithm::Es256);
+    let good = key.token("k", &claims(json!(3)));
+    let late = with(claims(json!(3)), json!({ "exp": unix_ms() / 1000 - 600 }));
+    [
+        ("an expired token", key.token("k", &late)),
+        ("a forged token", other.token("k", &claims(json!(3)))),
+        (
+            "a token of an unknown key",
+            other.token("other-kid", &claims(json!(3))),
+        ),
+        ("a cut token", good[..good.len() - 9].to_owned()),
+        ("a good token", good),
+        ("no JWT", format!("{channel}-no-JWT-8sK1fN-at-all")),
+    ]
 }
 
 /// All that was answered to a visitor: head and body.
@@ -266,9 +241,11 @@ async fn listen(listen: Listen) -> String {
     {
         Err(answer) => written(&answer.headers, &answer.text()),
         Ok(mut listener) => {
-            // The first block, or the end of a stream that must come back.
-            listener.read().await;
-            listener.read().await;
+            // Up to where a stream is silent, or the end of one that must come back.
+            within("the begin of a stream", async {
+                while !matches!(listener.read().await, None | Some(Item::Cursor(_))) {}
+            })
+            .await;
             written(&listener.headers, &listener.transcript())
         }
     }
@@ -340,20 +317,22 @@ fn log(gateway: &mut Gateway) -> String {
 #[tokio::test]
 async fn nothing_that_is_written_holds_a_token_or_a_key() {
     let mut world = World::start().await;
-    let open = world
-        .gateway
-        .listen("webhook")
-        .token(&world.tokens[5].2)
-        .await;
+    let open = world.gateway.listen("webhook").token(HOOKED).await;
     let mut seen = Vec::new();
+    let mut opened = BTreeSet::new();
     let mut answers = 0;
     for (channel, what, token) in &world.tokens {
         for text in world.visit(channel, token).await {
             answers += 1;
+            if text.contains("content-type: text/event-stream") && !text.contains("siar.end") {
+                opened.insert(*channel);
+            }
             seen.extend(world.hidden.seen_in(&format!("an answer to {what}"), &text));
         }
     }
     println!("{answers} answers to {} tokens", world.tokens.len());
+    let channels: BTreeSet<&str> = world.tokens.iter().map(|(channel, ..)| *channel).collect();
+    assert_eq!(opened, channels, "the good tokens were good");
     let before = world.webhook.asked().len();
     until("the webhook to be asked again", || async {
         let asked = world.webhook.asked().len();

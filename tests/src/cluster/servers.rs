@@ -27,7 +27,6 @@ pub struct Servers {
     api: Process,
     etcd: Process,
     ports: Ports,
-    flags: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -39,17 +38,16 @@ struct Ports {
 
 impl Servers {
     /// Starts both and waits until the API server is ready.
-    pub async fn start(certs: &Certs, folder: &Path, flags: Vec<String>) -> Self {
+    pub async fn start(certs: &Certs, folder: &Path) -> Self {
         for _ in 0..PORT_TRIES {
             let [api, etcd, peers] = [free_port(), free_port(), free_port()];
             let ports = Ports { api, etcd, peers };
             // The API server waits for etcd by itself.
             let etcd = spawn_etcd(ports, folder);
             let mut servers = Self {
-                api: spawn_api(ports, certs, folder, &flags),
+                api: spawn_api(ports, certs, folder),
                 etcd,
                 ports,
-                flags: flags.clone(),
             };
             if servers.ready(certs).await {
                 return servers;
@@ -76,7 +74,7 @@ impl Servers {
     /// Starts the API server on the port that it had, and waits until it is ready.
     pub async fn start_api(&mut self, certs: &Certs, folder: &Path) {
         for _ in 0..PORT_TRIES {
-            self.api = spawn_api(self.ports, certs, folder, &self.flags);
+            self.api = spawn_api(self.ports, certs, folder);
             if self.ready(certs).await {
                 return;
             }
@@ -129,7 +127,7 @@ fn spawn_etcd(ports: Ports, folder: &Path) -> Process {
     Process::start("etcd", Helpers::None, command, &folder.join("etcd.log"))
 }
 
-fn spawn_api(ports: Ports, certs: &Certs, folder: &Path, flags: &[String]) -> Process {
+fn spawn_api(ports: Ports, certs: &Certs, folder: &Path) -> Process {
     let mut command = Command::new(binary("kube-apiserver"));
     let file = |name: &str| certs.path(name).display().to_string();
     let own = [
@@ -154,7 +152,6 @@ fn spawn_api(ports: Ports, certs: &Certs, folder: &Path, flags: &[String]) -> Pr
         ),
     ];
     command.args(own.map(|(name, value)| format!("--{name}={value}")));
-    command.args(flags);
     let log = folder.join("kube-apiserver.log");
     Process::start("kube-apiserver", Helpers::None, command, &log)
 }

@@ -238,6 +238,13 @@ fn element(der: &[u8]) -> (&[u8], &[u8]) {
     der[begin..].split_at(length)
 }
 
+/// Header, claims and signature of a token, as they are written.
+#[must_use]
+pub fn parts(token: &str) -> [&str; 3] {
+    let parts: Vec<&str> = token.split('.').collect();
+    parts.try_into().expect("a token has three parts")
+}
+
 /// As the parts of a token are written: base64url without padding.
 #[must_use]
 pub fn base64url(bytes: impl AsRef<[u8]>) -> String {

@@ -48,12 +48,12 @@ async fn only_issuers_at_allowed_addresses_are_asked() {
         issuer.serve(Jwks::Keys(vec![key.jwk("k")]));
     }
     led.serve(Jwks::Redirect(outside.url()));
-    let port = outside.address().port();
-    let mut setup = GatewaySetup::new().flag("--allow-targets", "127.0.0.2/32");
-    setup = setup
+    let (port, hosts) = (outside.address().port(), hosts());
+    let mut setup = GatewaySetup::new()
+        .flag("--allow-targets", "127.0.0.2/32")
         .channel(&channel("inside", &inside.url()))
         .channel(&channel("led", &led.url()));
-    for (at, host) in hosts().into_iter().enumerate() {
+    for (at, host) in hosts.iter().enumerate() {
         let url = format!("http://{host}:{port}/jwks");
         setup = setup.channel(&channel(&format!("outside{at}"), &url));
     }
@@ -62,7 +62,7 @@ async fn only_issuers_at_allowed_addresses_are_asked() {
     let listen = |topic: &str| gateway.listen(topic).token(&token);
     assert_eq!(stream(listen("inside")).await, Came::In);
     assert_eq!(stream(listen("led")).await, Came::Later);
-    for at in 0..hosts().len() {
+    for at in 0..hosts.len() {
         stays_outside(&gateway, &format!("outside{at}"), &token).await;
     }
     assert_eq!(outside.fetches().len(), 0, "it stands on 127.0.0.1");
@@ -85,8 +85,8 @@ async fn only_webhooks_at_allowed_addresses_are_asked() {
         .flag("--allow-targets", "127.0.0.2/32")
         .channel(&asking("inside", &inside.url()))
         .channel(&asking("led", &led.url()));
-    let port = outside.address().port();
-    for (at, host) in hosts().into_iter().enumerate() {
+    let (port, hosts) = (outside.address().port(), hosts());
+    for (at, host) in hosts.iter().enumerate() {
         let url = format!("http://{host}:{port}/allow");
         setup = setup.channel(&asking(&format!("outside{at}"), &url));
     }
@@ -94,7 +94,7 @@ async fn only_webhooks_at_allowed_addresses_are_asked() {
     let listen = |topic: &str| gateway.listen(topic).token("a-token-for-the-webhook");
     assert_eq!(stream(listen("inside")).await, Came::In);
     assert_eq!(stream(listen("led")).await, Came::Later);
-    for at in 0..hosts().len() {
+    for at in 0..hosts.len() {
         stays_outside(&gateway, &format!("outside{at}"), "a-token-for-the-webhook").await;
     }
     assert_eq!(outside.asked().len(), 0, "it stands on 127.0.0.1");

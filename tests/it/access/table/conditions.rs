@@ -2,11 +2,9 @@
 
 use super::visit::Visit;
 use super::world::{BEN, OFFICE, PROXY, SHOP, World};
-use super::{Case, Expected, ana, ana_with};
+use super::{ANYBODY, AS_BEN, Case, NOT_ADMITTED, ORIGIN, ana, ana_with};
 use serde_json::{Value, json};
 
-const ANYBODY: Expected = Expected::Stream(None);
-const NOT: Expected = Expected::Refused(403, "not-admitted");
 const FORWARDED: &str = "X-Forwarded-For";
 
 pub fn cases(world: &World) -> Vec<Case> {
@@ -26,7 +24,7 @@ fn claims(world: &World) -> Vec<Case> {
     let with = |more: Value| world.token(&ana_with(more));
     let token = world.token(&ana());
     let not = |name: &str, channel: &str, token: &str| {
-        Case::new(name, Visit::channel(channel).token(token), NOT)
+        Case::new(name, Visit::channel(channel).token(token), NOT_ADMITTED)
     };
     vec![
         not("a claim that is absent", "absent", &token),
@@ -64,7 +62,7 @@ fn kinds(world: &World) -> Vec<Case> {
     let with = |more: Value| world.token(&ana_with(more));
     let token = world.token(&ana());
     let not = |name: &str, channel: &str, token: &str| {
-        Case::new(name, Visit::channel(channel).token(token), NOT)
+        Case::new(name, Visit::channel(channel).token(token), NOT_ADMITTED)
     };
     vec![
         not(
@@ -118,7 +116,7 @@ fn kinds(world: &World) -> Vec<Case> {
         Case::new(
             "a rule after one that cannot be evaluated",
             Visit::channel("fallback").token(BEN),
-            Expected::Stream(Some("ben")),
+            AS_BEN,
         ),
         not(
             "no rule after one that cannot be evaluated",
@@ -134,22 +132,22 @@ fn addresses() -> Vec<Case> {
     let spoofed = |name: &str, value: &str| on().header(name, value);
     vec![
         Case::new("from the address", on().from(OFFICE), ANYBODY),
-        Case::new("from another address", on(), NOT),
-        Case::new("from a third address", on().from("127.0.0.3"), NOT),
+        Case::new("from another address", on(), NOT_ADMITTED),
+        Case::new("from a third address", on().from("127.0.0.3"), NOT_ADMITTED),
         Case::new(
             "the address claimed by a stranger",
             spoofed(FORWARDED, OFFICE),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "the address claimed as Forwarded",
             spoofed("Forwarded", &format!("for={OFFICE}")),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "the address claimed as X-Real-IP",
             spoofed("X-Real-IP", OFFICE),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "another claimed by the address itself",
@@ -183,17 +181,17 @@ fn proxies() -> Vec<Case> {
         Case::new(
             "spoofed before the hop that the proxy saw",
             by_proxy(&format!("{OFFICE}, 198.51.100.1")),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "spoofed in a line of its own",
             by_proxy(OFFICE).header(FORWARDED, "198.51.100.1"),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "spoofed as a mapped address",
             by_proxy(&format!("::ffff:{OFFICE}, 198.51.100.1")),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "told as a mapped address",
@@ -203,10 +201,10 @@ fn proxies() -> Vec<Case> {
         Case::new(
             "spoofed behind nonsense",
             by_proxy(&format!("{OFFICE}, unknown")),
-            NOT,
+            NOT_ADMITTED,
         ),
-        Case::new("the proxy itself", on().from(PROXY), NOT),
-        Case::new("told nothing", by_proxy(""), NOT),
+        Case::new("the proxy itself", on().from(PROXY), NOT_ADMITTED),
+        Case::new("told nothing", by_proxy(""), NOT_ADMITTED),
     ]
 }
 
@@ -216,48 +214,48 @@ fn requests(world: &World) -> Vec<Case> {
     let token = world.token(&ana());
     vec![
         Case::new("a header", header("blue"), ANYBODY),
-        Case::new("a header with another value", header("red"), NOT),
-        Case::new("a header in capitals", header("BLUE"), NOT),
-        Case::new("a header that is absent", on("header"), NOT),
+        Case::new("a header with another value", header("red"), NOT_ADMITTED),
+        Case::new("a header in capitals", header("BLUE"), NOT_ADMITTED),
+        Case::new("a header that is absent", on("header"), NOT_ADMITTED),
         Case::new(
             "a header twice",
             header("blue").header("X-Team", "red"),
-            NOT,
+            NOT_ADMITTED,
         ),
-        Case::new("a header with a list", header("blue, red"), NOT),
+        Case::new("a header with a list", header("blue, red"), NOT_ADMITTED),
         Case::new(
             "a header in the query",
             on("header").query("x-team", "blue"),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new("the origin", on("origin").origin(SHOP), ANYBODY),
         Case::new(
             "another listed origin",
             on("origin").origin("https://other.example"),
-            NOT,
+            NOT_ADMITTED,
         ),
-        Case::new("no origin", on("origin"), NOT),
+        Case::new("no origin", on("origin"), NOT_ADMITTED),
         Case::new(
             "an unlisted origin",
             on("origin").origin("https://evil.example"),
-            Expected::Refused(403, "origin"),
+            ORIGIN,
         ),
         Case::new(
             "a Referer for an origin",
             on("origin").header("Referer", SHOP),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new("the path", on("path").at("/default/stream"), ANYBODY),
-        Case::new("another path", on("path"), NOT),
+        Case::new("another path", on("path"), NOT_ADMITTED),
         Case::new(
             "the path in the query",
             on("path").query("path", "/default/stream"),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "the path of history",
             on("path").at("/default/history"),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "headers without the token",

@@ -2,13 +2,9 @@
 
 use super::visit::Visit;
 use super::world::{SHOP, World};
-use super::{Case, Expected, ana};
+use super::{AS_ANA, Case, Expected, NO_TOKEN, OK, ORIGIN, ana};
 
 const EVIL: &str = "https://evil.example";
-const AS_ANA: Expected = Expected::Stream(Some("ana"));
-const ORIGIN: Expected = Expected::Refused(403, "origin");
-const NO_TOKEN: Expected = Expected::Refused(401, "no-token");
-const OK: Expected = Expected::Answer(200);
 
 pub fn cases(world: &World) -> Vec<Case> {
     let token = world.token(&ana());
@@ -275,39 +271,19 @@ fn other_posts(token: &str) -> Vec<Case> {
 }
 
 fn others(token: &str) -> Vec<Case> {
-    let at = |channel: &str, path: &str| Visit::channel(channel).at(path).cookie(token);
-    vec![
-        Case::new(
-            "history with a cookie from the listed origin",
-            at("shop", "/history").origin(SHOP),
-            OK,
-        ),
-        Case::new(
-            "history with a cookie from a foreign origin",
-            at("shop", "/history").origin(EVIL),
-            ORIGIN,
-        ),
-        Case::new(
-            "history with a cookie from any origin",
-            at("star", "/history").origin(EVIL),
-            NO_TOKEN,
-        ),
-        Case::new(
-            "presence with a cookie from a foreign origin",
-            at("shop", "/presence").origin(EVIL),
-            ORIGIN,
-        ),
-        Case::new(
-            "presence with a cookie from any origin",
-            at("star", "/presence").origin(EVIL),
-            NO_TOKEN,
-        ),
-        Case::new(
-            "presence with a cookie from the listed origin",
-            at("shop", "/presence").origin(SHOP),
-            OK,
-        ),
-    ]
+    let mut cases = Vec::new();
+    for path in ["/history", "/presence"] {
+        for (from, channel, origin, expected) in [
+            ("the listed origin", "shop", SHOP, OK),
+            ("a foreign origin", "shop", EVIL, ORIGIN),
+            ("any origin", "star", EVIL, NO_TOKEN),
+        ] {
+            let name = format!("{path} with a cookie from {from}");
+            let visit = Visit::channel(channel).at(path).cookie(token);
+            cases.push(Case::new(name, visit.origin(origin), expected));
+        }
+    }
+    cases
 }
 
 fn preflights() -> Vec<Case> {

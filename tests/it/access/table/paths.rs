@@ -2,13 +2,10 @@
 
 use super::visit::Visit;
 use super::world::{BEN, WATCHER, World};
-use super::{Case, Expected, ana};
-
-const AS_ANA: Expected = Expected::Stream(Some("ana"));
-const AS_BEN: Expected = Expected::Stream(Some("ben"));
-const BAD: Expected = Expected::Refused(401, "bad-token");
-const NONE: Expected = Expected::Refused(401, "no-token");
-const TWO: Expected = Expected::Refused(400, "two-tokens");
+use super::{
+    ANYBODY, AS_ANA, AS_BEN, BAD_TOKEN, Case, NO_TOKEN, NOT_ADMITTED, OK, TWO_TOKENS,
+    UNKNOWN_TOPIC, ana,
+};
 
 pub fn cases(world: &World) -> Vec<Case> {
     let token = world.token(&ana());
@@ -20,33 +17,32 @@ pub fn cases(world: &World) -> Vec<Case> {
 /// Each kind of rule with nothing, with what another kind takes, and with its own.
 fn kinds_of_rules(token: &str) -> Vec<Case> {
     let on = Visit::channel;
-    let not_admitted = Expected::Refused(403, "not-admitted");
     vec![
-        Case::new("nothing for tokens", on("tokens"), NONE),
-        Case::new("nothing for jwt", on("fixed-es256"), NONE),
-        Case::new("nothing for jwt by URL", on("jwks-any"), NONE),
-        Case::new("nothing for anonymous", on("open"), Expected::Stream(None)),
-        Case::new(
-            "nothing for anonymous and jwt",
-            on("both"),
-            Expected::Stream(None),
-        ),
-        Case::new("nothing for nobody", on("nobody"), not_admitted),
+        Case::new("nothing for tokens", on("tokens"), NO_TOKEN),
+        Case::new("nothing for jwt", on("fixed-es256"), NO_TOKEN),
+        Case::new("nothing for jwt by URL", on("jwks-any"), NO_TOKEN),
+        Case::new("nothing for anonymous", on("open"), ANYBODY),
+        Case::new("nothing for anonymous and jwt", on("both"), ANYBODY),
+        Case::new("nothing for nobody", on("nobody"), NOT_ADMITTED),
         Case::new(
             "a token for nobody",
             on("nobody").token(token),
-            not_admitted,
+            NOT_ADMITTED,
         ),
         Case::new(
             "a signed token for anonymous and jwt",
             on("both").token(token),
-            Expected::Stream(None),
+            ANYBODY,
         ),
-        Case::new("a signed token for tokens", on("tokens").token(token), BAD),
+        Case::new(
+            "a signed token for tokens",
+            on("tokens").token(token),
+            BAD_TOKEN,
+        ),
         Case::new(
             "a token of the Secret for jwt",
             on("fixed-es256").token(BEN),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "a token of the Secret for both",
@@ -57,12 +53,12 @@ fn kinds_of_rules(token: &str) -> Vec<Case> {
         Case::new(
             "the name of a holder for the token",
             on("tokens").token("ben"),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "a topic of no Channel",
             Visit::topic("nowhere").token(token),
-            Expected::Refused(404, "unknown-topic"),
+            UNKNOWN_TOPIC,
         ),
     ]
 }
@@ -78,10 +74,6 @@ const NONSENSE: Way = |visit, _| visit.token("x");
 const BOTH: Way = |visit, token| visit.token(token).access_token(BEN);
 const WATCHERS: Way = |visit, _| visit.token(WATCHER);
 
-const NOT_ADMITTED: Expected = Expected::Refused(403, "not-admitted");
-const UNKNOWN: Expected = Expected::Refused(404, "unknown-topic");
-const OK: Expected = Expected::Answer(200);
-
 /// The other paths, and rights that are not each other's.
 fn paths(token: &str) -> Vec<Case> {
     let signed = "fixed-es256";
@@ -89,31 +81,43 @@ fn paths(token: &str) -> Vec<Case> {
         ("with a token", signed, "/history", HEADER, OK),
         ("with a cookie", signed, "/history", COOKIE, OK),
         ("with a parameter", signed, "/history", QUERY, OK),
-        ("without a token", signed, "/history", NOTHING, NONE),
-        ("with a bad token", signed, "/history", NONSENSE, BAD),
-        ("by who may publish", "tokens", "/history", WATCHERS, BAD),
-        ("by who may listen", signed, "/presence", HEADER, BAD),
-        ("without a token", signed, "/presence", NOTHING, NONE),
+        ("without a token", signed, "/history", NOTHING, NO_TOKEN),
+        ("with a bad token", signed, "/history", NONSENSE, BAD_TOKEN),
+        (
+            "by who may publish",
+            "tokens",
+            "/history",
+            WATCHERS,
+            BAD_TOKEN,
+        ),
+        ("by who may listen", signed, "/presence", HEADER, BAD_TOKEN),
+        ("without a token", signed, "/presence", NOTHING, NO_TOKEN),
         ("of anybody", "public", "/presence", NOTHING, OK),
         ("of nobody", "mute", "/presence", HEADER, NOT_ADMITTED),
         ("by who may publish", "own", "/presence", HEADER, OK),
-        ("by who may listen", signed, "/publish", HEADER, BAD),
-        ("without a token", signed, "/publish", NOTHING, NONE),
+        ("by who may listen", signed, "/publish", HEADER, BAD_TOKEN),
+        ("without a token", signed, "/publish", NOTHING, NO_TOKEN),
         ("by anybody", "public", "/publish", NOTHING, OK),
         ("by anybody, nonsense", "public", "/publish", NONSENSE, OK),
         ("by nobody", "mute", "/publish", HEADER, NOT_ADMITTED),
         ("with a token", "own", "/publish", HEADER, OK),
         ("with a parameter", "own", "/publish", QUERY, OK),
-        ("with two tokens", "own", "/publish", BOTH, TWO),
-        ("with a bad token", "own", "/publish", NONSENSE, BAD),
+        ("with two tokens", "own", "/publish", BOTH, TWO_TOKENS),
+        ("with a bad token", "own", "/publish", NONSENSE, BAD_TOKEN),
         ("with a token", signed, "/default/history", HEADER, OK),
-        ("with a token", signed, "/other/history", HEADER, UNKNOWN),
+        (
+            "with a token",
+            signed,
+            "/other/history",
+            HEADER,
+            UNKNOWN_TOPIC,
+        ),
         (
             "with a token",
             signed,
             "/default%2F../history",
             HEADER,
-            UNKNOWN,
+            UNKNOWN_TOPIC,
         ),
     ]
     .into_iter()
@@ -131,8 +135,12 @@ fn places() -> Vec<Case> {
     let header = visit().header("Last-Event-ID", "abcdef-1");
     let query = visit().query("last_event_id", "abcdef-1");
     vec![
-        Case::new("a position with a bad token", header, BAD),
-        Case::new("a position in the query with a bad token", query, BAD),
-        Case::new("since with a bad token", visit().query("since", "10"), BAD),
+        Case::new("a position with a bad token", header, BAD_TOKEN),
+        Case::new("a position in the query with a bad token", query, BAD_TOKEN),
+        Case::new(
+            "since with a bad token",
+            visit().query("since", "10"),
+            BAD_TOKEN,
+        ),
     ]
 }

@@ -1,20 +1,19 @@
 //! Whom a webhook or the cluster lets in. What the webhook answers stands in the topic: `hook.<answer>.<case>`.
 
 use super::visit::Visit;
-use super::world::{OFFICE, PROXY, READER, SHOP, World};
-use super::{Case, Expected, ana, ana_with, seconds_from_now};
+use super::world::{BEN, OFFICE, PROXY, SHOP, World};
+use super::{
+    ANYBODY, AS_ANA, BAD_TOKEN, Case, Expected, NO_TOKEN, NOT_ADMITTED, OK, ORIGIN, TWO_TOKENS,
+    UNAVAILABLE, ana, ana_with, seconds_from_now,
+};
 use serde_json::json;
-use tests::issuer::base64url;
+use tests::issuer::{base64url, parts};
 use tests::scripted::Asked;
 use tests::webhook::Verdict;
 
 const HOOKED: &str = "a-token-that-the-webhook-knows";
 const AS_HOOKED: Expected = Expected::Stream(Some("hooked"));
 const AS_READER: Expected = Expected::Stream(Some("system:serviceaccount:shop:reader"));
-const BAD: Expected = Expected::Refused(401, "bad-token");
-const NONE: Expected = Expected::Refused(401, "no-token");
-const NOT: Expected = Expected::Refused(403, "not-admitted");
-const LATER: Expected = Expected::Refused(503, "unavailable");
 
 pub fn cases(world: &World) -> Vec<Case> {
     [
@@ -23,7 +22,7 @@ pub fn cases(world: &World) -> Vec<Case> {
         answers(),
         beside(world),
         accounts(world),
-        other_accounts(world),
+        forged_accounts(world),
     ]
     .into_iter()
     .flatten()
@@ -91,28 +90,28 @@ fn told() -> Vec<Case> {
             on("token").access_token(HOOKED),
             AS_HOOKED,
         ),
-        case("webhook: another token", on("token").token("x"), BAD),
+        case("webhook: another token", on("token").token("x"), BAD_TOKEN),
         case(
             "webhook: a part of the token",
             on("token").token(&HOOKED[1..]),
-            BAD,
+            BAD_TOKEN,
         ),
         case(
             "webhook: two tokens",
             on("token").token(HOOKED).access_token("x"),
-            Expected::Refused(400, "two-tokens"),
+            TWO_TOKENS,
         ),
-        case("webhook: no token", on("token"), NONE),
-        case("webhook: anybody", on("anybody"), Expected::Stream(None)),
+        case("webhook: no token", on("token"), NO_TOKEN),
+        case("webhook: anybody", on("anybody"), ANYBODY),
         case(
             "webhook: anybody with a token",
             on("anybody").token("x"),
-            Expected::Stream(None),
+            ANYBODY,
         ),
         case(
             "webhook: from a foreign origin",
             on("anybody").origin("https://evil.example"),
-            Expected::Refused(403, "origin"),
+            ORIGIN,
         ),
     ]
 }
@@ -124,7 +123,7 @@ fn told_of_requests() -> Vec<Case> {
     let case = Case::new;
     vec![
         case("webhook: its address", on("ip").from(OFFICE), AS_HOOKED),
-        case("webhook: another address", on("ip"), NONE),
+        case("webhook: another address", on("ip"), NO_TOKEN),
         case(
             "webhook: its address told by the proxy",
             from(OFFICE).from(PROXY),
@@ -133,36 +132,32 @@ fn told_of_requests() -> Vec<Case> {
         case(
             "webhook: its address told by a stranger",
             from(OFFICE),
-            NONE,
+            NO_TOKEN,
         ),
         case(
             "webhook: spoofed before the proxy",
             from(&format!("{OFFICE}, 198.51.100.1")).from(PROXY),
-            NONE,
+            NO_TOKEN,
         ),
         case("webhook: its origin", on("origin").origin(SHOP), AS_HOOKED),
-        case("webhook: no origin", on("origin"), NONE),
+        case("webhook: no origin", on("origin"), NO_TOKEN),
         case(
             "webhook: its path",
             on("path").at("/default/stream"),
             AS_HOOKED,
         ),
-        case("webhook: another path", on("path"), NONE),
-        case(
-            "webhook: to publish",
-            on("action").at("/publish"),
-            Expected::Answer(200),
-        ),
-        case("webhook: to publish, not to listen", on("action"), NONE),
+        case("webhook: another path", on("path"), NO_TOKEN),
+        case("webhook: to publish", on("action").at("/publish"), OK),
+        case("webhook: to publish, not to listen", on("action"), NO_TOKEN),
         case(
             "webhook: to publish, not to read history",
             on("action").at("/history"),
-            NONE,
+            NO_TOKEN,
         ),
         case(
             "webhook: a POST with a cookie and no Origin",
             on("anybody").at("/publish").cookie(HOOKED),
-            Expected::Refused(403, "origin"),
+            ORIGIN,
         ),
     ]
 }
@@ -171,10 +166,14 @@ fn told_of_requests() -> Vec<Case> {
 fn answers() -> Vec<Case> {
     let on = |answer: &str| Visit::channel(&format!("hook.{answer}")).token(HOOKED);
     let mut cases = vec![
-        Case::new("webhook: no to whom it knows", on("known"), NOT),
-        Case::new("webhook: yes until a time that is over", on("over"), BAD),
+        Case::new("webhook: no to whom it knows", on("known"), NOT_ADMITTED),
+        Case::new(
+            "webhook: yes until a time that is over",
+            on("over"),
+            BAD_TOKEN,
+        ),
         Case::new("webhook: yes for a while", on("soon"), AS_HOOKED),
-        Case::new("webhook: an unknown topic", on("unheard"), BAD),
+        Case::new("webhook: an unknown topic", on("unheard"), BAD_TOKEN),
     ];
     for answer in [
         "text",
@@ -195,7 +194,11 @@ fn answers() -> Vec<Case> {
         let name = format!("webhook: it answers with {answer}");
         cases.push(Case::new(&*name, on(answer), Expected::Passing));
         let history = on(answer).at("/history");
-        cases.push(Case::new(format!("{name} about history"), history, LATER));
+        cases.push(Case::new(
+            format!("{name} about history"),
+            history,
+            UNAVAILABLE,
+        ));
     }
     cases
 }
@@ -209,12 +212,12 @@ fn beside(world: &World) -> Vec<Case> {
         Case::new(
             "beside a webhook: a signed token",
             on("token").token(&good),
-            Expected::Stream(Some("ana")),
+            AS_ANA,
         ),
         Case::new(
             "beside a broken webhook: a signed token",
             on("broken").token(&good),
-            Expected::Stream(Some("ana")),
+            AS_ANA,
         ),
         Case::new(
             "beside a webhook: its own token",
@@ -224,14 +227,14 @@ fn beside(world: &World) -> Vec<Case> {
         Case::new(
             "beside a webhook: an expired token",
             on("token").token(&late),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "beside a broken webhook: an expired token",
             on("broken").token(&late),
             Expected::Passing,
         ),
-        Case::new("beside a webhook: no token", on("token"), NONE),
+        Case::new("beside a webhook: no token", on("token"), NO_TOKEN),
     ]
 }
 
@@ -247,63 +250,79 @@ fn accounts(world: &World) -> Vec<Case> {
             on().access_token(reader),
             AS_READER,
         ),
-        Case::new("account: none", on(), NONE),
-        Case::new("account: without the right", on().token(stranger), NOT),
-        Case::new("account: for another audience", on().token(elsewhere), BAD),
-        Case::new("account: of nobody", on().token("x"), BAD),
-        Case::new("account: cut", on().token(&reader[..reader.len() - 3]), BAD),
+        Case::new("account: none", on(), NO_TOKEN),
+        Case::new(
+            "account: without the right",
+            on().token(stranger),
+            NOT_ADMITTED,
+        ),
+        Case::new(
+            "account: for another audience",
+            on().token(elsewhere),
+            BAD_TOKEN,
+        ),
+        Case::new("account: of nobody", on().token("x"), BAD_TOKEN),
+        Case::new(
+            "account: cut",
+            on().token(&reader[..reader.len() - 3]),
+            BAD_TOKEN,
+        ),
         Case::new(
             "account: its history",
             on().at("/history").token(reader),
-            Expected::Answer(200),
+            OK,
         ),
         Case::new(
             "account: publishes without the right",
             on().at("/publish").token(reader),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "account: presence without the right",
             on().at("/presence").token(reader),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "account: another Channel of that kind",
             Visit::channel("bookings").token(reader),
-            NOT,
+            NOT_ADMITTED,
         ),
         Case::new(
             "account: where tokens are asked for",
             Visit::channel("tokens").token(reader),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "account: where another issuer is",
             Visit::channel("jwks-any").token(reader),
             Expected::Passing,
         ),
-        Case::new("account: a token of the Secret", on().token(READER), BAD),
+        Case::new("account: a token of the Secret", on().token(BEN), BAD_TOKEN),
         Case::new(
             "account: a token of the issuer",
             on().token(&world.token(&ana())),
-            BAD,
+            BAD_TOKEN,
         ),
     ]
 }
 
-/// The same token with a header that says who signed it.
-fn other_accounts(world: &World) -> Vec<Case> {
+/// Forged ones: without a signature, and with one of somebody else.
+fn forged_accounts(world: &World) -> Vec<Case> {
     let [reader, ..] = &world.accounts;
-    let claims = reader.split('.').nth(1).unwrap();
+    let [_, claims, _] = parts(reader);
     let none = base64url(json!({ "alg": "none" }).to_string());
     let admin = json!({ "sub": "system:serviceaccount:kube-system:admin", "aud": ["siar"] });
     let on = |token: &str| Visit::channel("accounts").token(token);
     vec![
-        Case::new("account: alg none", on(&format!("{none}.{claims}.")), BAD),
+        Case::new(
+            "account: alg none",
+            on(&format!("{none}.{claims}.")),
+            BAD_TOKEN,
+        ),
         Case::new(
             "account: claims of an admin",
             on(&world.token(&ana_with(admin))),
-            BAD,
+            BAD_TOKEN,
         ),
     ]
 }

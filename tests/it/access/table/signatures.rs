@@ -2,9 +2,9 @@
 
 use super::visit::Visit;
 use super::world::{World, fixed, published};
-use super::{Case, Expected, ana, ana_with};
+use super::{BAD_TOKEN, Case, Expected, UNAVAILABLE, ana, ana_with, with};
 use serde_json::{Value, json};
-use tests::issuer::{Algorithm, Key, base64url};
+use tests::issuer::{Algorithm, Key, base64url, parts};
 
 use Algorithm::{EdDsa, Es256, Es384, Hs256, Ps256, Rs256};
 
@@ -28,12 +28,7 @@ fn header(algorithm: Algorithm) -> Value {
 }
 
 fn header_with(algorithm: Algorithm, more: Value) -> Value {
-    let mut header = header(algorithm);
-    let Value::Object(more) = more else {
-        panic!("a header is an object");
-    };
-    header.as_object_mut().unwrap().extend(more);
-    header
+    with(header(algorithm), more)
 }
 
 /// Each algorithm is admitted where it is pinned, with a key of a Secret and of the issuer, and nowhere else.
@@ -69,7 +64,7 @@ fn pinned(world: &World) -> Vec<Case> {
 fn unsigned(world: &World) -> Vec<Case> {
     let claims = base64url(ana().to_string());
     let good = world.token(&ana());
-    let signature = good.rsplit('.').next().unwrap();
+    let [_, _, signature] = parts(&good);
     let mut cases = Vec::new();
     for alg in ["none", "None", "NONE", "nOnE", "", " none", "null"] {
         let head = base64url(json!({ "alg": alg, "kid": "ES256" }).to_string());
@@ -171,12 +166,12 @@ fn named(world: &World) -> Vec<Case> {
         Case::new(
             "a kid unknown to one who is no EventSource",
             stream(&unknown).at("/stream"),
-            Expected::Refused(503, "unavailable"),
+            UNAVAILABLE,
         ),
         Case::new(
             "a kid unknown, asking for history",
             stream(&unknown).at("/history"),
-            Expected::Refused(503, "unavailable"),
+            UNAVAILABLE,
         ),
         Case::new(
             "a kid of another algorithm",
@@ -267,11 +262,6 @@ fn forged(world: &World) -> Vec<Case> {
     .into_iter()
     .map(|(name, token)| Case::bad(name, "fixed-es256", &token))
     .collect()
-}
-
-fn parts(token: &str) -> [&str; 3] {
-    let parts: Vec<&str> = token.split('.').collect();
-    parts.try_into().unwrap()
 }
 
 fn misshapen(world: &World) -> Vec<Case> {
@@ -367,7 +357,7 @@ fn extended(world: &World) -> Vec<Case> {
         let expected = if name.contains("iss") {
             Expected::Passing
         } else {
-            Expected::Refused(401, "bad-token")
+            BAD_TOKEN
         };
         let visit = Visit::channel("jwks-es256").token(&token);
         cases.push(Case::new(format!("{name}, published"), visit, expected));

@@ -2,13 +2,10 @@
 
 use super::visit::Visit;
 use super::world::{WATCHER, World};
-use super::{Case, Expected, ana, ana_with};
+use super::{
+    AS_ANA, BAD_TOKEN, Case, Expected, MALFORMED, NOT_ADMITTED, OK, UNKNOWN_TOPIC, ana, ana_with,
+};
 use serde_json::json;
-
-const AS_ANA: Expected = Expected::Stream(Some("ana"));
-const OTHERS: Expected = Expected::Refused(403, "not-admitted");
-const NOWHERE: Expected = Expected::Refused(404, "unknown-topic");
-const MALFORMED: Expected = Expected::Refused(400, "malformed");
 
 pub fn cases(world: &World) -> Vec<Case> {
     [
@@ -30,46 +27,46 @@ fn written(world: &World) -> Vec<Case> {
         ("orders.ana", AS_ANA),
         ("orders.%61na", AS_ANA),
         ("%6Frders%2Eana", AS_ANA),
-        ("orders.ben", OTHERS),
-        ("orders.Ana", OTHERS),
-        ("orders.ANA", OTHERS),
-        ("orders.an", OTHERS),
-        ("orders.anaa", OTHERS),
-        ("orders.ana/", OTHERS),
-        ("orders./ana", OTHERS),
-        ("orders.ana/ben", OTHERS),
-        ("orders.ana%2Fben", OTHERS),
-        ("orders.ana%2fben", OTHERS),
-        ("orders.ben%2Fana", OTHERS),
-        ("orders.ana%252Fben", OTHERS),
-        ("orders.ana%252e", OTHERS),
-        ("orders.%2561na", OTHERS),
-        ("orders.ana%252eben", OTHERS),
-        ("orders.ana.ben", NOWHERE),
-        ("orders.ana%2eben", NOWHERE),
-        ("orders.ana%2E", NOWHERE),
-        ("orders.ana.", NOWHERE),
-        ("orders..ana", NOWHERE),
-        ("orders.%2e", NOWHERE),
-        ("orders.%2e%2e%2fana", NOWHERE),
-        ("orders.ben%2F%2E%2E%2Fana", NOWHERE),
-        ("orders.", NOWHERE),
-        ("orders", NOWHERE),
-        ("Orders.ana", NOWHERE),
+        ("orders.ben", NOT_ADMITTED),
+        ("orders.Ana", NOT_ADMITTED),
+        ("orders.ANA", NOT_ADMITTED),
+        ("orders.an", NOT_ADMITTED),
+        ("orders.anaa", NOT_ADMITTED),
+        ("orders.ana/", NOT_ADMITTED),
+        ("orders./ana", NOT_ADMITTED),
+        ("orders.ana/ben", NOT_ADMITTED),
+        ("orders.ana%2Fben", NOT_ADMITTED),
+        ("orders.ana%2fben", NOT_ADMITTED),
+        ("orders.ben%2Fana", NOT_ADMITTED),
+        ("orders.ana%252Fben", NOT_ADMITTED),
+        ("orders.ana%252e", NOT_ADMITTED),
+        ("orders.%2561na", NOT_ADMITTED),
+        ("orders.ana%252eben", NOT_ADMITTED),
+        ("orders.ana.ben", UNKNOWN_TOPIC),
+        ("orders.ana%2eben", UNKNOWN_TOPIC),
+        ("orders.ana%2E", UNKNOWN_TOPIC),
+        ("orders.ana.", UNKNOWN_TOPIC),
+        ("orders..ana", UNKNOWN_TOPIC),
+        ("orders.%2e", UNKNOWN_TOPIC),
+        ("orders.%2e%2e%2fana", UNKNOWN_TOPIC),
+        ("orders.ben%2F%2E%2E%2Fana", UNKNOWN_TOPIC),
+        ("orders.", UNKNOWN_TOPIC),
+        ("orders", UNKNOWN_TOPIC),
+        ("Orders.ana", UNKNOWN_TOPIC),
         ("orders.ana%00", MALFORMED),
         ("orders.ana%0a", MALFORMED),
         ("orders.ana%20", MALFORMED),
         ("orders.ana+", MALFORMED),
         ("orders.ana%c3%28", MALFORMED),
         ("orders.ana%c0%ae", MALFORMED),
-        ("orders.ana,ben", OTHERS),
-        ("orders.*", OTHERS),
-        ("orders.ana*", OTHERS),
-        ("orders.{user}", OTHERS),
-        ("orders.%7Buser%7D", OTHERS),
+        ("orders.ana,ben", NOT_ADMITTED),
+        ("orders.*", NOT_ADMITTED),
+        ("orders.ana*", NOT_ADMITTED),
+        ("orders.{user}", NOT_ADMITTED),
+        ("orders.%7Buser%7D", NOT_ADMITTED),
         ("orders.ana%c2%a0", MALFORMED),
-        ("orders.an%c4%83", OTHERS),
-        ("orders.%ef%bd%81na", OTHERS),
+        ("orders.an%c4%83", NOT_ADMITTED),
+        ("orders.%ef%bd%81na", NOT_ADMITTED),
     ]
     .into_iter()
     .map(|(topic, expected)| {
@@ -102,7 +99,7 @@ fn claimed(world: &World) -> Vec<Case> {
         Case::new(
             format!("{name} on {topic}"),
             Visit::topic(topic).token(&token),
-            OTHERS,
+            NOT_ADMITTED,
         )
     })
     .chain(itself(world))
@@ -134,7 +131,7 @@ fn itself(world: &World) -> Vec<Case> {
         Case::new(
             "a sub with a dot has no topic",
             visit("a.b", "orders.a.b"),
-            NOWHERE,
+            UNKNOWN_TOPIC,
         ),
     ]
 }
@@ -156,42 +153,46 @@ fn several(world: &World) -> Vec<Case> {
         Case::new(
             "ana's topic, then ben's",
             visit("orders.ana", &["orders.ben"]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "ben's topic, then ana's",
             visit("orders.ben", &["orders.ana"]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "ana's topic and one of nobody",
             visit("orders.ana", &["orders.a.b"]),
-            NOWHERE,
+            UNKNOWN_TOPIC,
         ),
         Case::new(
             "ana's topic and a Channel of nobody",
             visit("orders.ana", &["nobody.x"]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "a public topic and ben's",
             visit("open.several", &["orders.ben"]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "a feed whose condition asks for the topic",
             visit("feeds.*", &[]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
-        Case::new("a feed by its own prefix", visit("feeds.ana*", &[]), OTHERS),
-        Case::new("everything", visit("*", &[]), OTHERS),
+        Case::new(
+            "a feed by its own prefix",
+            visit("feeds.ana*", &[]),
+            NOT_ADMITTED,
+        ),
+        Case::new("everything", visit("*", &[]), NOT_ADMITTED),
         Case::new(
             "a feed beside ana's topic in it",
             visit("feeds.ana", &["feeds.a*"]),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new("ana's topic in it", visit("feeds.ana", &[]), AS_ANA),
-        Case::new("ben's topic in it", visit("feeds.ben", &[]), OTHERS),
+        Case::new("ben's topic in it", visit("feeds.ben", &[]), NOT_ADMITTED),
     ]
 }
 
@@ -199,57 +200,68 @@ fn several(world: &World) -> Vec<Case> {
 fn other_ways(world: &World) -> Vec<Case> {
     let token = world.token(&ana());
     let at = |topic: &str, path: &str| Visit::topic(topic).at(path).token(&token);
-    let ok = Expected::Answer(200);
     let by_cookie = Visit::topic("orders.ben").cookie(&token);
     let by_query = Visit::topic("orders.ben").access_token(&token);
     vec![
-        Case::new("ben's topic with ana's cookie", by_cookie, OTHERS),
-        Case::new("ben's topic with ana's parameter", by_query, OTHERS),
-        Case::new("ana's history", at("orders.ana", "/history"), ok),
-        Case::new("ben's history", at("orders.ben", "/history"), OTHERS),
+        Case::new("ben's topic with ana's cookie", by_cookie, NOT_ADMITTED),
+        Case::new("ben's topic with ana's parameter", by_query, NOT_ADMITTED),
+        Case::new("ana's history", at("orders.ana", "/history"), OK),
+        Case::new("ben's history", at("orders.ben", "/history"), NOT_ADMITTED),
         Case::new(
             "ben's history, encoded",
             at("orders.%62en", "/history"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "history of two topics",
             at("orders.ana", "/history").query("channel", "orders.ben"),
             MALFORMED,
         ),
-        Case::new("history with a star", at("orders.*", "/history"), OTHERS),
-        Case::new("ana's presence", at("orders.ana", "/presence"), ok),
-        Case::new("ben's presence", at("orders.ben", "/presence"), OTHERS),
-        Case::new("ana posts to ana", at("orders.ana", "/publish"), ok),
-        Case::new("ana posts to ben", at("orders.ben", "/publish"), OTHERS),
+        Case::new(
+            "history with a star",
+            at("orders.*", "/history"),
+            NOT_ADMITTED,
+        ),
+        Case::new("ana's presence", at("orders.ana", "/presence"), OK),
+        Case::new(
+            "ben's presence",
+            at("orders.ben", "/presence"),
+            NOT_ADMITTED,
+        ),
+        Case::new("ana posts to ana", at("orders.ana", "/publish"), OK),
+        Case::new(
+            "ana posts to ben",
+            at("orders.ben", "/publish"),
+            NOT_ADMITTED,
+        ),
         Case::new(
             "ana posts to both",
             at("orders.ana", "/publish").query("channel", "orders.ben"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "ana posts to ben, encoded",
             at("orders.%62en", "/publish"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "ben's stream from a position",
             Visit::topic("orders.ben")
                 .token(&token)
                 .header("Last-Event-ID", "aaaaaa-1"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "ben's last messages",
             Visit::topic("orders.ben")
                 .token(&token)
                 .query("since", "10"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
         Case::new(
             "who may publish may not listen",
             Visit::topic("orders.ana").token(WATCHER),
-            Expected::Refused(401, "bad-token"),
+            BAD_TOKEN,
         ),
     ]
 }
@@ -270,20 +282,32 @@ fn tenants(world: &World) -> Vec<Case> {
         Case::new(
             "a team of another org",
             visit(&token, "tenants.evil.red"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
-        Case::new("another team", visit(&token, "tenants.acme.green"), OTHERS),
-        Case::new("captures turned", visit(&token, "tenants.red.acme"), OTHERS),
+        Case::new(
+            "another team",
+            visit(&token, "tenants.acme.green"),
+            NOT_ADMITTED,
+        ),
+        Case::new(
+            "captures turned",
+            visit(&token, "tenants.red.acme"),
+            NOT_ADMITTED,
+        ),
         Case::new(
             "a capture too many",
             visit(&token, "tenants.acme.red.x"),
-            NOWHERE,
+            UNKNOWN_TOPIC,
         ),
         Case::new(
             "a list that is a text",
             visit(&loose, "tenants.acme.red"),
-            OTHERS,
+            NOT_ADMITTED,
         ),
-        Case::new("a part of a text", visit(&loose, "tenants.acme.r"), OTHERS),
+        Case::new(
+            "a part of a text",
+            visit(&loose, "tenants.acme.r"),
+            NOT_ADMITTED,
+        ),
     ]
 }

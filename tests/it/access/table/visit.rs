@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use tests::http::Answer;
 use tests::wire::{self, Request, Response, Route};
 
-/// How long one request of a visit may take.
+/// How long a visit may take.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long the body of an answer may take, and an open stream until presence tells of it.
+const SOON: Duration = Duration::from_secs(5);
 /// Topics of their own, so that presence tells of one visit alone.
 static TOPICS: AtomicUsize = AtomicUsize::new(0);
 
@@ -135,14 +137,13 @@ impl Visit {
         }
     }
 
-    /// Whether it is a stream, and whose.
+    /// Whether it is a stream, and whose: it stays open until presence was asked.
     async fn is_open(
         &self,
         world: &World,
         response: Response,
         identity: Option<&str>,
     ) -> Result<(), String> {
-        // Open until presence was asked.
         if response.status != 200 {
             let answer = whole(response).await?;
             return Err(format!("{} {}", answer.status, answer.text()));
@@ -161,7 +162,7 @@ impl Visit {
             if open && presence["identities"] == serde_json::json!(expected) {
                 return Ok(());
             }
-            if since.elapsed() > Duration::from_secs(5) {
+            if since.elapsed() > SOON {
                 return Err(format!("presence tells of {presence}"));
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -171,7 +172,7 @@ impl Visit {
 
 async fn whole(mut response: Response) -> Result<Answer, String> {
     let body = response.body.whole();
-    let body = tokio::time::timeout(Duration::from_secs(5), body).await;
+    let body = tokio::time::timeout(SOON, body).await;
     let body = body.map_err(|_| format!("{} and a body without end", response.status))?;
     Ok(Answer {
         status: response.status,
@@ -182,22 +183,21 @@ async fn whole(mut response: Response) -> Result<Answer, String> {
 
 /// Compares an answer that is no stream.
 fn check(answer: &Answer, expected: Expected) -> Result<(), String> {
-    let seen = || Err(format!("{} {}", answer.status, answer.text()));
     let allowed = answer.header("access-control-allow-origin");
     let says = |name: &str| answer.header(name).is_some();
     let right = match expected {
         Expected::Stream(_) => false,
         Expected::Answer(status) => answer.status == status,
         Expected::Refused(status, word) => {
-            if answer.status != status || answer.status < 400 {
-                return seen();
-            }
             let advised = says("retry-after") == matches!(status, 429 | 503);
-            let challenged = says("www-authenticate");
-            self::word(answer).as_deref() == Some(word)
+            let challenged = says("www-authenticate") || status != 401;
+            // No page of a foreign origin may read why it is refused.
+            let readable = allowed.is_some() && word == "origin";
+            answer.status == status
+                && self::word(answer).as_deref() == Some(word)
                 && advised
-                && (challenged || status != 401)
-                && (allowed.is_none() || word != "origin")
+                && challenged
+                && !readable
         }
         Expected::Passing => {
             let text = answer.text();
@@ -224,7 +224,8 @@ fn check(answer: &Answer, expected: Expected) -> Result<(), String> {
                 && !says("access-control-allow-credentials")
         }
     };
-    if right { Ok(()) } else { seen() }
+    let seen = || format!("{} {}", answer.status, answer.text());
+    right.then_some(()).ok_or_else(seen)
 }
 
 /// The end of the `type` of a problem.

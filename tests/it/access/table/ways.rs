@@ -2,13 +2,10 @@
 
 use super::visit::Visit;
 use super::world::{BEN, World};
-use super::{Case, Expected, ana};
-
-const AS_ANA: Expected = Expected::Stream(Some("ana"));
-const AS_BEN: Expected = Expected::Stream(Some("ben"));
-const BAD: Expected = Expected::Refused(401, "bad-token");
-const NONE: Expected = Expected::Refused(401, "no-token");
-const TWO: Expected = Expected::Refused(400, "two-tokens");
+use super::{
+    ANYBODY, AS_ANA, AS_BEN, BAD_TOKEN, Case, Expected, MALFORMED, NO_TOKEN, ORIGIN, TWO_TOKENS,
+    ana,
+};
 
 pub fn cases(world: &World) -> Vec<Case> {
     let token = world.token(&ana());
@@ -43,9 +40,9 @@ fn each_way(token: &str) -> Vec<Case> {
         case(
             "a forged token",
             put(signed(), &token[..token.len() - 2]),
-            BAD,
+            BAD_TOKEN,
         );
-        case("an empty token", put(signed(), ""), NONE);
+        case("an empty token", put(signed(), ""), NO_TOKEN);
         case(
             "a token of the Secret",
             put(Visit::channel("tokens"), BEN),
@@ -54,25 +51,25 @@ fn each_way(token: &str) -> Vec<Case> {
         case(
             "a part of it",
             put(Visit::channel("tokens"), &BEN[1..]),
-            BAD,
+            BAD_TOKEN,
         );
         case(
             "it and more",
             put(Visit::channel("tokens"), &format!("{BEN}x")),
-            BAD,
+            BAD_TOKEN,
         );
         let public = put(Visit::channel("open"), "nonsense");
-        case(
-            "nonsense where no token is read",
-            public,
-            Expected::Stream(None),
-        );
+        case("nonsense where no token is read", public, ANYBODY);
         let both = || Visit::channel("both");
-        case("a bad token beside anonymous", put(both(), "nonsense"), BAD);
+        case(
+            "a bad token beside anonymous",
+            put(both(), "nonsense"),
+            BAD_TOKEN,
+        );
         case(
             "a token of the Secret beside anonymous",
             put(both(), BEN),
-            BAD,
+            BAD_TOKEN,
         );
     }
     cases
@@ -86,9 +83,17 @@ fn pairs(token: &str) -> Vec<Case> {
             let pair =
                 |one: &str, two: &str| put_second(put_first(Visit::channel("either"), one), two);
             let name = format!("two tokens, {first} and {second}");
-            cases.push(Case::new(&*name, pair(token, BEN), TWO));
-            cases.push(Case::new(format!("{name}, turned"), pair(BEN, token), TWO));
-            cases.push(Case::new(format!("{name}, one bad"), pair(token, "x"), TWO));
+            cases.push(Case::new(&*name, pair(token, BEN), TWO_TOKENS));
+            cases.push(Case::new(
+                format!("{name}, turned"),
+                pair(BEN, token),
+                TWO_TOKENS,
+            ));
+            cases.push(Case::new(
+                format!("{name}, one bad"),
+                pair(token, "x"),
+                TWO_TOKENS,
+            ));
             cases.push(Case::new(
                 format!("{name}, the same"),
                 pair(token, token),
@@ -110,90 +115,66 @@ fn pairs(token: &str) -> Vec<Case> {
         all(token, token),
         AS_ANA,
     ));
-    cases.push(Case::new("one of three differs", all(token, BEN), TWO));
-    let public = Visit::channel("open").token(token).cookie(BEN);
     cases.push(Case::new(
-        "two tokens where none is read",
-        public,
-        Expected::Stream(None),
+        "one of three differs",
+        all(token, BEN),
+        TWO_TOKENS,
     ));
+    let public = Visit::channel("open").token(token).cookie(BEN);
+    cases.push(Case::new("two tokens where none is read", public, ANYBODY));
     cases
 }
 
+/// `{}` stands for the token.
 fn odd_places(token: &str) -> Vec<Case> {
-    let mut cases = Vec::new();
-    for (name, header, value, expected) in [
-        (
-            "the scheme in lower case",
-            "Authorization",
-            "bearer {}",
-            AS_ANA,
-        ),
-        (
-            "the scheme in capitals",
-            "Authorization",
-            "BEARER {}",
-            AS_ANA,
-        ),
-        (
-            "several blanks after it",
-            "Authorization",
-            "Bearer   {}",
-            AS_ANA,
-        ),
-        ("no blank after it", "Authorization", "Bearer{}", NONE),
-        ("no scheme", "Authorization", "{}", NONE),
-        ("another scheme", "Authorization", "Basic {}", NONE),
-        ("DPoP", "Authorization", "DPoP {}", NONE),
-        ("a scheme alone", "Authorization", "Bearer", NONE),
-        (
-            "the header in capitals",
-            "AUTHORIZATION",
-            "Bearer {}",
-            AS_ANA,
-        ),
-        ("another header", "X-Authorization", "Bearer {}", NONE),
-        (
-            "the header of a proxy",
-            "Proxy-Authorization",
-            "Bearer {}",
-            NONE,
-        ),
-        ("a cookie in quotes", "Cookie", "siar_token=\"{}\"", AS_ANA),
-        ("a cookie of another name", "Cookie", "siar_token2={}", NONE),
-        (
-            "a cookie whose name ends so",
-            "Cookie",
-            "x_siar_token={}",
-            NONE,
-        ),
-        ("a cookie in capitals", "Cookie", "SIAR_TOKEN={}", NONE),
-        (
-            "a cookie within another",
-            "Cookie",
-            "x=\"siar_token={}\"",
-            NONE,
-        ),
-        (
-            "a cookie without blanks",
-            "Cookie",
-            "a=1;siar_token={};b=2",
-            AS_ANA,
-        ),
-        ("a cookie to be set", "Set-Cookie", "siar_token={}", NONE),
-    ] {
-        let value = value.replace("{}", token);
-        let visit = Visit::channel("fixed-es256").header(header, &value);
-        cases.push(Case::new(name, visit, expected));
-    }
-    cases
+    let authorization = [
+        ("the scheme in lower case", "bearer {}", AS_ANA),
+        ("the scheme in capitals", "BEARER {}", AS_ANA),
+        ("several blanks after it", "Bearer   {}", AS_ANA),
+        ("no blank after it", "Bearer{}", NO_TOKEN),
+        ("no scheme", "{}", NO_TOKEN),
+        ("another scheme", "Basic {}", NO_TOKEN),
+        ("DPoP", "DPoP {}", NO_TOKEN),
+        ("a scheme alone", "Bearer", NO_TOKEN),
+    ];
+    let cookies = [
+        ("a cookie in quotes", "siar_token=\"{}\"", AS_ANA),
+        ("a cookie of another name", "siar_token2={}", NO_TOKEN),
+        ("a cookie whose name ends so", "x_siar_token={}", NO_TOKEN),
+        ("a cookie in capitals", "SIAR_TOKEN={}", NO_TOKEN),
+        ("a cookie within another", "x=\"siar_token={}\"", NO_TOKEN),
+        ("a cookie without blanks", "a=1;siar_token={};b=2", AS_ANA),
+    ];
+    let others = [
+        ("the header in capitals", "AUTHORIZATION", AS_ANA),
+        ("another header", "X-Authorization", NO_TOKEN),
+        ("the header of a proxy", "Proxy-Authorization", NO_TOKEN),
+    ];
+    let set = (
+        "a cookie to be set",
+        "Set-Cookie",
+        "siar_token={}",
+        NO_TOKEN,
+    );
+    let authorization =
+        authorization.map(|(name, value, expected)| (name, "Authorization", value, expected));
+    let cookies = cookies.map(|(name, value, expected)| (name, "Cookie", value, expected));
+    let others = others.map(|(name, header, expected)| (name, header, "Bearer {}", expected));
+    let all = authorization.into_iter().chain(cookies).chain(others);
+    all.chain([set])
+        .map(|(name, header, value, expected)| {
+            let value = value.replace("{}", token);
+            let visit = Visit::channel("fixed-es256").header(header, &value);
+            Case::new(name, visit, expected)
+        })
+        .collect()
 }
 
 fn odd_parameters(token: &str) -> Vec<Case> {
     let mut cases = Vec::new();
     let encoded = |dot: &str| token.replace('.', dot);
     for (name, parameter, value, expected) in [
-        ("in capitals", "ACCESS_TOKEN", token.to_owned(), NONE),
+        ("in capitals", "ACCESS_TOKEN", token.to_owned(), NO_TOKEN),
         (
             "its name encoded",
             "access%5Ftoken",
@@ -205,21 +186,21 @@ fn odd_parameters(token: &str) -> Vec<Case> {
             "its value encoded twice",
             "access_token",
             encoded("%252E"),
-            BAD,
+            BAD_TOKEN,
         ),
-        ("in brackets", "access_token[]", token.to_owned(), NONE),
-        ("of another name", "token", token.to_owned(), NONE),
+        ("in brackets", "access_token[]", token.to_owned(), NO_TOKEN),
+        ("of another name", "token", token.to_owned(), NO_TOKEN),
         (
             "behind a semicolon",
             "x",
             format!("1;access_token={token}"),
-            NONE,
+            NO_TOKEN,
         ),
         (
             "behind a fragment",
             "x",
             format!("1#&access_token={token}"),
-            NONE,
+            NO_TOKEN,
         ),
     ] {
         let visit = Visit::channel("fixed-es256").query(parameter, &value);
@@ -238,22 +219,22 @@ fn line_ends(token: &str) -> Vec<Case> {
         Case::new(
             "CRLF in the query's token",
             signed().access_token(&format!("{token}{evil}")),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "LF in the query's token",
             signed().access_token(&format!("{token}%0a")),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "NUL in the query's token",
             signed().access_token(&format!("{token}%00")),
-            BAD,
+            BAD_TOKEN,
         ),
         Case::new(
             "a byte that is no UTF-8 in the query's token",
             signed().access_token("%ff"),
-            Expected::Refused(400, "malformed"),
+            MALFORMED,
         ),
         Case::new(
             "CRLF in the header's token",
@@ -280,12 +261,12 @@ fn line_ends(token: &str) -> Vec<Case> {
             signed()
                 .token(token)
                 .origin("https://a.example\r\nX-Evil: 1"),
-            Expected::Refused(403, "origin"),
+            ORIGIN,
         ),
         Case::new(
             "CRLF in a topic",
             Visit::topic(&format!("fixed-es256.a{evil}")).token(token),
-            Expected::Refused(400, "malformed"),
+            MALFORMED,
         ),
         Case::new(
             "CRLF in a position",

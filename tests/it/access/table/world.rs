@@ -1,8 +1,9 @@
 //! The gateway of the table, its Channels, and those who sign tokens.
 
+use crate::access::{reviewing, until_rbac_counts};
 use crate::{Channel, Gateway, GatewaySetup};
 use serde_json::{Value, json};
-use tests::cluster::{Cluster, Setup};
+use tests::cluster::Cluster;
 use tests::issuer::{Algorithm, Issuer, Jwks, Key};
 use tests::manifest::secret;
 use tests::webhook::Webhook;
@@ -13,8 +14,6 @@ use super::reviewed::verdict;
 pub const WATCHER: &str = "token-of-the-watcher";
 /// A token of the Secret `readers`.
 pub const BEN: &str = "token-of-ben";
-/// The same, by another name.
-pub const READER: &str = BEN;
 pub const ISSUER: &str = "https://id.example/realms/shop";
 pub const SHOP: &str = "https://shop.example";
 /// A proxy whose `X-Forwarded-For` is believed.
@@ -47,7 +46,7 @@ impl World {
         let keys: Vec<Key> = Algorithm::ALL.into_iter().map(new).collect();
         let jwks = keys.iter().map(|key| key.jwk(key.algorithm().name()));
         issuer.serve(Jwks::Keys(jwks.collect()));
-        let (webhook, cluster) = (Webhook::start().await, cluster().await);
+        let (webhook, cluster) = (Webhook::start().await, reviewing("accounts").await);
         webhook.answer_by(verdict);
         let kubeconfig = cluster.kubeconfig("gateway");
         let mut setup = GatewaySetup::new()
@@ -78,17 +77,10 @@ impl World {
             .expect("there is a key of each algorithm")
     }
 
-    /// Authorization by RBAC is eventual: waits until it has seen the roles.
+    /// Waits until the cluster has seen who may listen.
     pub async fn until_rbac_counts(&self) {
-        tests::wait::until("RBAC to count", || async {
-            let listen = self
-                .gateway
-                .listen("accounts.first")
-                .token(&self.accounts[0]);
-            let opened = listen.try_open().await.expect("an answer");
-            opened.map(drop).map_err(|answer| answer.text())
-        })
-        .await;
+        let listen = self.gateway.listen("accounts.first");
+        until_rbac_counts(listen.token(&self.accounts[0])).await;
     }
 
     /// A token with these claims, signed with the ES256 key, whose `kid` is `ES256`.
@@ -289,33 +281,6 @@ fn reviewed(webhook: &str) -> Vec<Channel> {
         asking("accounts", std::slice::from_ref(&accounts)),
         asking("bookings", &[accounts]),
     ]
-}
-
-/// A cluster in which the gateway may ask for reviews, and `shop/reader` may listen to the Channel `accounts`.
-async fn cluster() -> Cluster {
-    const RBAC: &str = "rbac.authorization.k8s.io";
-    let version = format!("{RBAC}/v1");
-    let cluster = Setup::default().identity("gateway", &[]).start().await;
-    let to = |kind: &str, name: &str| json!({ "kind": kind, "name": name, "apiGroup": RBAC });
-    let named = json!({ "name": "reader", "namespace": "default" });
-    let rule = json!({
-        "apiGroups": ["siar.dev"], "resources": ["channels"], "resourceNames": ["accounts"], "verbs": ["subscribe"],
-    });
-    let account = json!({ "kind": "ServiceAccount", "name": "reader", "namespace": "shop" });
-    for object in [
-        json!({
-            "apiVersion": version, "kind": "ClusterRoleBinding", "metadata": { "name": "gateway" },
-            "roleRef": to("ClusterRole", "system:auth-delegator"), "subjects": [to("User", "gateway")],
-        }),
-        json!({ "apiVersion": version, "kind": "Role", "metadata": named, "rules": [rule] }),
-        json!({
-            "apiVersion": version, "kind": "RoleBinding", "metadata": named,
-            "roleRef": to("Role", "reader"), "subjects": [account],
-        }),
-    ] {
-        cluster.apply(&object).await;
-    }
-    cluster
 }
 
 async fn accounts(cluster: &Cluster) -> [String; 3] {
