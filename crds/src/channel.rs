@@ -18,6 +18,7 @@ pub use status::{CONDITION_TYPES, ChannelStatus};
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 /// The most patterns of one Channel.
 pub const TOPIC_PATTERNS: usize = 16;
@@ -142,6 +143,26 @@ pub struct ChannelSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "ScalingSpec")]
     pub scaling: Option<ScalingSpec>,
+}
+
+impl ChannelSpec {
+    /// The Secrets that it names, each once.
+    #[must_use]
+    pub fn secret_names(&self) -> BTreeSet<&str> {
+        let redis = self.redis.iter().flat_map(|redis| &redis.secret_ref);
+        let redis = redis.map(|reference| &*reference.name);
+        let access = self.access.iter();
+        let rules = access.flat_map(|access| access.subscribe.iter().chain(&access.publish));
+        let named = rules.flat_map(|rule| {
+            let tokens = rule.tokens.as_ref();
+            let tokens = tokens.map(|tokens| &*tokens.secret_ref.name);
+            let key = rule.jwt.as_ref().and_then(|jwt| jwt.key.as_ref());
+            tokens
+                .into_iter()
+                .chain(key.map(|key| &*key.secret_ref.name))
+        });
+        redis.chain(named).collect()
+    }
 }
 
 fn default_gateway() -> String {

@@ -93,3 +93,22 @@ fn what_is_left_out_is_not_sent_as_null() {
     assert_eq!(spec.stream.heartbeat, DurationText::new("15s"));
     assert_eq!(spec.limits, LimitsSpec::default());
 }
+
+#[test]
+fn every_secret_that_is_named_is_told_once() {
+    let spec: ChannelSpec = serde_json::from_value(serde_json::json!({
+        "redis": {"url": "redis://a", "secretRef": {"name": "redis"}},
+        "access": {
+            "subscribe": [
+                {"tokens": {"secretRef": {"name": "readers"}}},
+                {"jwt": {"algorithms": ["HS256"], "key": {"secretRef": {"name": "key", "key": "k"}}}},
+            ],
+            "publish": [{"tokens": {"secretRef": {"name": "readers"}}}, {"anonymous": {}}],
+        },
+    }))
+    .unwrap();
+    assert_eq!(
+        Vec::from_iter(spec.secret_names()),
+        ["key", "readers", "redis"]
+    );
+}

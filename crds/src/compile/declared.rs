@@ -68,7 +68,9 @@ impl<'a> Declared<'a> {
         created.map(|time| time.0)
     }
 
-    pub(super) fn is_paused(&self) -> bool {
+    /// Whether its form in force is to stay.
+    #[must_use]
+    pub fn is_paused(&self) -> bool {
         let annotations = self.metadata.annotations.as_ref();
         annotations.is_some_and(|all| all.get(PAUSED).is_some_and(|value| value == "true"))
     }
