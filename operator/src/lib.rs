@@ -1,0 +1,14 @@
+//! The operator of Siar.
+//!
+//! All replicas watch; the holder of the `lease` writes. A failed write waits in a `backoff`. `scale` decides how
+//! many pods a fleet has. `app` wires all of it, and `admin` tells how it goes.
+
+pub mod admin;
+pub mod app;
+pub mod args;
+pub mod backoff;
+pub mod clock;
+pub mod metrics;
+pub mod readiness;
+pub mod tasks;
+pub mod telemetry;
