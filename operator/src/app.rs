@@ -7,18 +7,33 @@ mod announce;
 mod signals;
 
 use crate::admin;
+use crate::api;
 use crate::args::Settings;
+use crate::events::Events;
+use crate::fleets::{self, Context};
+use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::tasks::Essential;
+use crate::scale::Windows;
+use crate::stores::Stores;
+use crate::tasks::{Essential, background};
 use announce::Addresses;
-use anyhow::Context;
+use anyhow::Context as _;
 use prometheus::Registry;
 use rand::distr::{Distribution, StandardUniform};
 use signals::Signals;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
+
+/// Threads: a long compilation or a burst of events must not keep a probe waiting.
+const THREADS: usize = 2;
+/// How long the address of the API server may take to be found.
+const LOOKUP_TIME: Duration = Duration::from_secs(3);
+/// How long connecting to a gateway's Pod may take.
+const CONNECT_TIME: Duration = Duration::from_secs(1);
 
 /// How it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,41 +46,120 @@ pub enum End {
 
 /// Starts the operator and returns when it has ended.
 pub fn run(settings: Settings) -> anyhow::Result<End> {
-    let runtime = Builder::new_current_thread()
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(THREADS)
         .enable_all()
         .build()
         .context("make the runtime")?;
     runtime.block_on(async {
         let mut signals = Signals::new().context("hear signals")?;
         let (essential, mut ended) = Essential::new();
-        start(settings, &essential).await?;
-        Ok(tokio::select! {
+        let leadership = start(settings, &essential).await?;
+        let end = tokio::select! {
             biased;
             // The receiver never runs dry: `essential` is a sender.
             task = ended.recv() => End::Failed(task.unwrap_or("nobody")),
             () = signals.next() => End::Stopped,
-        })
+        };
+        leadership.release().await;
+        Ok(end)
     })
 }
 
-async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<()> {
+async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Arc<Leadership>> {
     let registry = Registry::new();
-    let _metrics = Metrics::new(&registry).context("make the metrics")?;
+    let metrics = Metrics::new(&registry).context("make the metrics")?;
     let listener = TcpListener::bind(settings.admin)
         .await
         .with_context(|| format!("listen on --admin {}", settings.admin))?;
     let admin = listener.local_addr().context("read the bound address")?;
+    let (client, config) = api::client().await.context("find the API server")?;
+    let readiness = Readiness::new();
+    let stores = Stores::start(
+        &client,
+        &settings.namespace,
+        settings.watch_namespace.as_deref(),
+        &metrics,
+        essential,
+        &readiness,
+    );
+    let watches = stores.clone();
+    let alive = move || match watches.too_old() {
+        None => Ok(()),
+        Some(kind) => Err(format!(
+            "nothing new is known of {} for too long",
+            kind.word()
+        )),
+    };
     let state = admin::State {
         registry,
-        readiness: Readiness::new(),
-        alive: Arc::new(|| Ok(())),
+        readiness: readiness.clone(),
+        alive: Arc::new(alive),
     };
     essential.start("admin", admin::serve(listener, state));
-    tracing::info!(%admin, "listening");
+    tracing::info!(%admin, namespace = settings.namespace, "listening");
+    let leadership = Leadership::start(&config, &settings, &metrics, essential)?;
+    let leadership = Arc::new(leadership);
+    let events = Events::new(
+        client.clone(),
+        &settings.identity,
+        leadership.clone(),
+        metrics.clone(),
+    );
+    let context = Context {
+        client,
+        stores,
+        leadership: leadership.clone(),
+        metrics,
+        events,
+        http: http()?,
+        targets: settings.targets(addresses(&config).await),
+        status_manager: format!("siar-operator-status.{}", settings.namespace),
+        windows: Windows {
+            after: settings.scale_down_after,
+            every: settings.scale_down_every,
+        },
+        home: settings.namespace,
+    };
+    essential.start("fleets", fleets::run(Arc::new(context), essential.clone()));
     if let Some(path) = settings.ready_file {
-        announce::write_ready_file(&path, &Addresses { admin }).context("write the ready file")?;
+        background(async move {
+            readiness.ready().await;
+            if let Err(error) = announce::write_ready_file(&path, &Addresses { admin }) {
+                tracing::error!(?path, ?error, "the ready file cannot be written");
+            }
+        });
     }
-    Ok(())
+    Ok(leadership)
+}
+
+/// For the reports of Pods: straight to them, whatever proxy there is.
+fn http() -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIME)
+        .no_proxy()
+        .build()
+        .context("make the client for reports")
+}
+
+/// Where the API server is, which no Channel may send a gateway to.
+async fn addresses(config: &kube::Config) -> Vec<IpAddr> {
+    let Some(host) = config.cluster_url.host() else {
+        return Vec::new();
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let lookup = tokio::net::lookup_host((host, 0));
+    match tokio::time::timeout(LOOKUP_TIME, lookup).await {
+        Ok(Ok(found)) => found.map(|address: SocketAddr| address.ip()).collect(),
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!(
+                host,
+                "the address of the API server cannot be found, so Channels may lead to it"
+            );
+            Vec::new()
+        }
+    }
 }
 
 /// The seeds that everybody else's choices come from.

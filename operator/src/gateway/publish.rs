@@ -1,0 +1,170 @@
+//! The Secret that a fleet's gateways read.
+//!
+//! Owns: its name and form, and that nobody's newer write is overwritten: each write names the version that it
+//! replaces. Used by: `gateway`.
+
+use super::collect::Owner;
+use crate::api::{self, call};
+use crate::stores::{SNAPSHOT_TYPE, Stores};
+use crds::snapshot::{DecodeError, FORMAT, Snapshot};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::api::{Patch, PatchParams};
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Client};
+use std::sync::Arc;
+
+/// Who applies all that is not a status.
+pub const MANAGER: &str = "siar-operator";
+/// The key of the Secret that holds the packed Snapshot.
+const KEY: &str = "snapshot.json.gz";
+const REVISION: &str = "siar.dev/revision";
+const FORMAT_NAME: &str = "siar.dev/format";
+
+/// What the gateways are to apply, as it stands on the API server.
+#[derive(Clone, Debug, Default)]
+pub struct Published {
+    /// `metadata.resourceVersion`; none when there is no Secret.
+    pub version: Option<String>,
+    /// What it holds, or held before it was deleted; none when it cannot be read.
+    pub snapshot: Option<Arc<Snapshot>>,
+    /// Whether the store has shown this version: what it lacks afterwards was deleted.
+    seen: bool,
+}
+
+/// The name of a fleet's Secret.
+#[must_use]
+pub fn secret_name(gateway: &str) -> String {
+    format!("siar-{gateway}")
+}
+
+impl Published {
+    /// What was written just now.
+    #[must_use]
+    pub fn written(version: Option<String>, snapshot: Arc<Snapshot>) -> Self {
+        Self {
+            version,
+            snapshot: Some(snapshot),
+            seen: false,
+        }
+    }
+
+    /// Takes over what the store has, unless that is older than what was written.
+    pub fn take(&mut self, stores: &Stores, home: &str, gateway: &str) {
+        let reference = ObjectRef::<Secret>::new(&secret_name(gateway)).within(home);
+        let Some(stored) = stores.snapshots.get(&reference) else {
+            if self.seen {
+                (self.version, self.seen) = (None, false);
+            }
+            return;
+        };
+        let theirs = number(stored.metadata.resource_version.as_deref());
+        let ours = number(self.version.as_deref());
+        if theirs > ours {
+            *self = Self::of(&stored, self.snapshot.take());
+        }
+        self.seen |= theirs >= ours;
+    }
+
+    /// What a Secret holds. `known` saves reading the same Snapshot again.
+    fn of(secret: &Secret, known: Option<Arc<Snapshot>>) -> Self {
+        let version = secret.metadata.resource_version.clone();
+        let packed = secret.data.as_ref().and_then(|data| data.get(KEY));
+        let known = known.filter(|known| packed.is_some_and(|packed| packed.0 == known.pack()));
+        let snapshot = known.map(Ok).or_else(|| {
+            let packed = packed?;
+            Some(Snapshot::unpack(&packed.0).map(Arc::new))
+        });
+        let snapshot = snapshot.and_then(|read: Result<_, DecodeError>| match read {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) => {
+                let problem = error.to_string();
+                tracing::warn!(
+                    problem,
+                    "the published Snapshot cannot be read; it is made anew without last good forms"
+                );
+                None
+            }
+        });
+        Self {
+            version,
+            snapshot,
+            seen: false,
+        }
+    }
+
+    /// Reads it from the API server itself.
+    pub async fn read(client: &Client, home: &str, gateway: &str) -> Result<Self, api::Error> {
+        let secrets = Api::<Secret>::namespaced(client.clone(), home);
+        let name = secret_name(gateway);
+        let secret = call(secrets.get_opt(&name)).await?;
+        Ok(secret.map_or_else(Self::default, |secret| Self::of(&secret, None)))
+    }
+
+    /// Whether the gateways can read this revision.
+    #[must_use]
+    pub fn is(&self, snapshot: &Snapshot) -> bool {
+        let published = self.snapshot.as_ref().filter(|_| self.version.is_some());
+        published.is_some_and(|published| published.revision == snapshot.revision)
+    }
+}
+
+/// What is to stand there next.
+pub struct Next<'a> {
+    pub home: &'a str,
+    pub gateway: &'a str,
+    pub owner: &'a Owner,
+    pub snapshot: &'a Snapshot,
+    pub packed: Vec<u8>,
+    /// The version that it replaces.
+    pub replaces: Option<&'a str>,
+}
+
+impl Next<'_> {
+    /// Applies it, and answers its version. A conflict: somebody else wrote meanwhile.
+    pub async fn apply(self, client: &Client) -> Result<Option<String>, api::Error> {
+        let (name, secrets) = (
+            secret_name(self.gateway),
+            Api::<Secret>::namespaced(client.clone(), self.home),
+        );
+        let secret = self.secret(&name);
+        let params = PatchParams::apply(MANAGER).force();
+        let applied = call(secrets.patch(&name, &params, &Patch::Apply(&secret))).await?;
+        Ok(applied.metadata.resource_version)
+    }
+
+    fn secret(self, name: &str) -> Secret {
+        let annotations = [
+            (REVISION.to_owned(), self.snapshot.revision.to_string()),
+            (FORMAT_NAME.to_owned(), FORMAT.to_string()),
+        ];
+        let owner = OwnerReference {
+            api_version: "apps/v1".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: self.owner.name.clone(),
+            uid: self.owner.uid.clone(),
+            ..OwnerReference::default()
+        };
+        Secret {
+            metadata: ObjectMeta {
+                name: Some(name.to_owned()),
+                namespace: Some(self.home.to_owned()),
+                resource_version: self.replaces.map(str::to_owned),
+                annotations: Some(annotations.into()),
+                owner_references: Some(vec![owner]),
+                ..ObjectMeta::default()
+            },
+            type_: Some(SNAPSHOT_TYPE.to_owned()),
+            data: Some([(KEY.to_owned(), ByteString(self.packed))].into()),
+            ..Secret::default()
+        }
+    }
+}
+
+/// Versions of etcd are numbers that grow.
+fn number(version: Option<&str>) -> u64 {
+    version
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
+}

@@ -1,0 +1,307 @@
+//! Writes statuses, and says as Events what a person should know.
+//!
+//! Owns: how many writes are on their way, and that a failed one waits. Never: decides what a status says. Used by:
+//! `gateway`.
+
+use super::Outcome;
+use super::collect::{self, Pod};
+use super::conditions;
+use super::reports::Reports;
+use super::status::{Due, Ledger, View};
+use crate::api::{self, call};
+use crate::backoff::Backoff;
+use crate::clock;
+use crate::events::{Notice, Severity};
+use crate::fleets::Context;
+use crate::metrics::StatusPatch;
+use crate::stores::stored::Stored;
+use crds::channel::{Channel, ChannelStatus};
+use crds::compile::Verdict;
+use crds::name::ChannelName;
+use futures_util::{StreamExt, stream};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use kube::api::{Api, Patch, PatchParams};
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Writes on their way at once.
+const AT_ONCE: usize = 8;
+/// How soon it is looked again when numbers wait for their time.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks: every write comes back as a change, and a thousand of them are one.
+const REST: Duration = Duration::from_millis(50);
+
+/// What is told of one fleet.
+struct Teller {
+    context: Arc<Context>,
+    gateway: String,
+    ledger: Ledger,
+    failed: Backoff<ChannelName>,
+}
+
+/// One write.
+struct Write {
+    stored: Arc<Stored>,
+    status: ChannelStatus,
+    due: Due,
+    notices: Vec<Notice>,
+}
+
+/// A Channel as its status is applied.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Applied<'a> {
+    api_version: String,
+    kind: String,
+    metadata: ObjectMeta,
+    status: &'a ChannelStatus,
+}
+
+/// Tells for ever.
+pub async fn run(
+    context: Arc<Context>,
+    gateway: String,
+    mut outcomes: watch::Receiver<Option<Arc<Outcome>>>,
+    mut reports: watch::Receiver<Reports>,
+) {
+    let mut changes = context.stores.changes();
+    let mut teller = Teller {
+        failed: context.backoff(),
+        context,
+        gateway,
+        ledger: Ledger::default(),
+    };
+    loop {
+        changes.borrow_and_update();
+        let heard = reports.borrow_and_update().clone();
+        let outcome = outcomes.borrow_and_update().clone();
+        if let Some(outcome) = outcome {
+            teller.turn(&outcome, &heard).await;
+        }
+        tokio::time::sleep(REST).await;
+        let ended = tokio::select! {
+            biased;
+            changed = outcomes.changed() => changed.is_err(),
+            changed = reports.changed() => changed.is_err(),
+            changed = changes.changed() => changed.is_err(),
+            () = tokio::time::sleep(LOOK_EVERY) => false,
+        };
+        if ended {
+            return;
+        }
+    }
+}
+
+impl Teller {
+    /// Writes what is due of all Channels, words before numbers.
+    async fn turn(&mut self, outcome: &Outcome, reports: &Reports) {
+        let stores = &self.context.stores;
+        let channels = collect::channels(stores, &self.gateway);
+        let pods = collect::pods(stores, &self.gateway);
+        self.ledger.retain(|name| channels.contains_key(name));
+        self.failed.retain(|name| channels.contains_key(name));
+        let metrics = &self.context.metrics;
+        metrics.retain_channels(&self.gateway, |name| channels.contains_key(name));
+        let mut writes = Vec::new();
+        for verdict in &outcome.verdicts {
+            let Some(stored) = channels.get(&verdict.channel) else {
+                continue;
+            };
+            // It was deleted and made anew since it was compiled.
+            if stored.uid() == verdict.uid {
+                writes.extend(self.write(outcome, verdict, stored, &pods, reports));
+            }
+        }
+        writes.sort_by_key(|write| write.due);
+        let patches: Vec<_> = writes
+            .into_iter()
+            .map(|write| write.send(self.context.clone()))
+            .collect();
+        let mut answers = stream::iter(patches).buffer_unordered(AT_ONCE);
+        while let Some((write, answer)) = answers.next().await {
+            match answer {
+                Ok(version) => {
+                    self.context.metrics.status_patch(StatusPatch::Ok);
+                    self.failed.reset(&write.stored.name());
+                    let now = clock::now().steady;
+                    self.ledger
+                        .wrote(&write.stored, &version, write.status, now);
+                    self.context
+                        .events
+                        .tell(&*write.stored, write.notices)
+                        .await;
+                }
+                Err(error) => self.not_written(&write.stored, &error),
+            }
+        }
+    }
+
+    /// What is to be written of one Channel now; none when nothing is.
+    fn write(
+        &mut self,
+        outcome: &Outcome,
+        verdict: &Verdict,
+        stored: &Arc<Stored>,
+        pods: &[Pod],
+        reports: &Reports,
+    ) -> Option<Write> {
+        let now = clock::now();
+        let programmed = conditions::programmed(verdict, pods, reports);
+        self.context.metrics.channel_gateways(
+            &self.gateway,
+            &verdict.channel,
+            programmed.serving,
+            programmed.ready,
+        );
+        if self.ledger.is_contested(stored, now.steady) {
+            self.context.metrics.status_contested();
+            tracing::warn!(channel = %verdict.channel, "somebody else writes its status; it is left to them for 10 minutes");
+        }
+        let before = self.ledger.current(stored).clone();
+        let view = View {
+            verdict,
+            policy: outcome
+                .snapshot
+                .channel(&verdict.channel)
+                .map(AsRef::as_ref),
+            facts: &outcome.facts,
+            programmed: &programmed,
+            reports,
+        };
+        let status = view.status(&before, now.timestamp());
+        let waits = !self.failed.is_due(&verdict.channel, now.steady);
+        let mut due = || self.ledger.due(stored, &status, now.steady);
+        let Some(due) = (if waits { None } else { due() }) else {
+            self.context.metrics.status_patch(StatusPatch::Skipped);
+            return None;
+        };
+        Some(Write {
+            notices: notices(&before, &status),
+            stored: stored.clone(),
+            status,
+            due,
+        })
+    }
+
+    fn not_written(&mut self, stored: &Stored, error: &api::Error) {
+        if error.is_not_found() {
+            return;
+        }
+        self.context.metrics.status_patch(StatusPatch::Error);
+        let (name, problem) = (stored.name(), error.to_string());
+        tracing::warn!(channel = %name, problem, "a status cannot be written");
+        self.failed.failed(&name, clock::now().steady);
+    }
+}
+
+impl Write {
+    async fn send(self, context: Arc<Context>) -> (Self, Result<String, api::Error>) {
+        let answer = patch(&context, &self.stored, &self.status).await;
+        (self, answer)
+    }
+}
+
+/// Applies a status; answers the version that the Channel has with it.
+async fn patch(
+    context: &Context,
+    stored: &Stored,
+    status: &ChannelStatus,
+) -> Result<String, api::Error> {
+    let name = stored.name();
+    let channels = Api::<Stored>::namespaced(context.client.clone(), name.namespace());
+    let body = Applied {
+        api_version: Channel::api_version(&()).into_owned(),
+        kind: Channel::kind(&()).into_owned(),
+        metadata: ObjectMeta {
+            name: stored.metadata.name.clone(),
+            namespace: stored.metadata.namespace.clone(),
+            // With the uid nothing is said of a Channel of the same name that was made meanwhile.
+            uid: stored.metadata.uid.clone(),
+            ..ObjectMeta::default()
+        },
+        status,
+    };
+    let params = PatchParams::apply(&context.status_manager).force();
+    let patch = Patch::Apply(&body);
+    let applied = call(channels.patch_status(name.name(), &params, &patch)).await?;
+    Ok(applied.metadata.resource_version.unwrap_or_default())
+}
+
+/// What a person should know of a change: a condition that failed or holds again, unless that only says that pods
+/// come and go.
+fn notices(before: &ChannelStatus, after: &ChannelStatus) -> Vec<Notice> {
+    let told = |type_: &str| type_ == "Accepted" || type_ == "ResolvedRefs";
+    let conditions = after.conditions.iter();
+    let flips = conditions.filter(|now| told(&now.type_)).filter_map(|now| {
+        let was = before.conditions.iter().find(|was| was.type_ == now.type_);
+        let was = was.map(|was| (&*was.status, &*was.reason));
+        let severity = match (&*now.status, was) {
+            ("False", was) if was != Some(("False", &*now.reason)) => Severity::Warning,
+            ("True", Some(("False", _))) => Severity::Normal,
+            _ => return None,
+        };
+        Some(Notice {
+            severity,
+            reason: now.reason.clone(),
+            message: now.message.clone(),
+        })
+    });
+    flips.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+    fn status(type_: &str, status: &str, reason: &str) -> ChannelStatus {
+        let condition = Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: "why".to_owned(),
+            observed_generation: None,
+            last_transition_time: serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap(),
+        };
+        ChannelStatus {
+            conditions: vec![condition],
+            ..ChannelStatus::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(type_: &str, before: (&str, &str), after: (&str, &str), expected: &[Severity]) {
+        let (before, after) = (
+            status(type_, before.0, before.1),
+            status(type_, after.0, after.1),
+        );
+        let told: Vec<Severity> = notices(&before, &after)
+            .iter()
+            .map(|notice| notice.severity)
+            .collect();
+        assert_eq!(told, expected);
+    }
+
+    #[test]
+    fn what_fails_and_what_holds_again_is_told_once() {
+        let (unknown, good) = (("Unknown", "Pending"), ("True", "Accepted"));
+        let (bad, worse) = (("False", "InvalidSpec"), ("False", "TopicConflict"));
+        check("Accepted", unknown, good, &[]);
+        check("Accepted", unknown, bad, &[Severity::Warning]);
+        check("Accepted", good, bad, &[Severity::Warning]);
+        check("Accepted", bad, bad, &[]);
+        check("Accepted", bad, worse, &[Severity::Warning]);
+        check("Accepted", bad, good, &[Severity::Normal]);
+        check(
+            "ResolvedRefs",
+            good,
+            ("False", "SecretMissing"),
+            &[Severity::Warning],
+        );
+        check("Programmed", good, ("False", "Pending"), &[]);
+        check("Ready", good, ("False", "Pending"), &[]);
+    }
+}
