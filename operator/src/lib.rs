@@ -10,5 +10,6 @@ pub mod backoff;
 pub mod clock;
 pub mod metrics;
 pub mod readiness;
+pub mod scale;
 pub mod tasks;
 pub mod telemetry;
