@@ -3,6 +3,7 @@
 //! Owns: bounds, pace and what holds a step back. Pure: streams, facts and the time come in, a [`Step`] goes out.
 //! Never: carries it out (`act`). Used by: the task of a gateway, by the leader only.
 
+pub mod act;
 mod counts;
 mod past;
 mod rules;

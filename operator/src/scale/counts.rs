@@ -211,8 +211,9 @@ mod tests {
     fn a_stream_on_several_channels_counts_once() {
         // Each of 60 streams is on both, so each counts a half for each.
         let both = report(60, &[("a", 60), ("b", 60)]);
-        check(&[("a", Some(30)), ("b", Some(30))], &[both.clone()], 2);
-        check(&[("a", Some(30)), ("b", Some(10))], &[both], 4);
+        let reports = [both];
+        check(&[("a", Some(30)), ("b", Some(30))], &reports, 2);
+        check(&[("a", Some(30)), ("b", Some(10))], &reports, 4);
     }
 
     #[test]
