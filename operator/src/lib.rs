@@ -1,7 +1,8 @@
 //! The operator of Siar.
 //!
-//! All replicas watch; the holder of the `lease` writes. A failed write waits in a `backoff`. `scale` decides how
-//! many pods a fleet has. `app` wires all of it, and `admin` tells how it goes.
+//! All replicas watch; the holder of the `lease` writes. Each of its `calls` has a time limit, and what failed waits in
+//! a `backoff`. `scale` decides how many pods a fleet has, and `events` tell of it. `app` wires all of it, and `admin`
+//! says how it goes.
 
 pub mod admin;
 pub mod app;

@@ -179,8 +179,8 @@ impl Scaler {
         };
         match call(self.pods.patch_metadata(&pod.name, &params, &patch)).await {
             Ok(_) => Ok(()),
-            // It is gone already, and perhaps another has its name.
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
+            // It is gone already. One with its name and another uid is an error, and planned for anew.
+            Err(error) if error.is_not_found() => Ok(()),
             Err(source) => Err(ActError::MarkPod {
                 pod: pod.name.clone(),
                 source,
