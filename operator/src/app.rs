@@ -8,11 +8,13 @@ mod signals;
 
 use crate::admin;
 use crate::args::Settings;
+use crate::lease::{self, Keeper, Place};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
 use crate::tasks::Essential;
 use announce::Addresses;
 use anyhow::Context;
+use kube::Config;
 use prometheus::Registry;
 use rand::distr::{Distribution, StandardUniform};
 use signals::Signals;
@@ -29,7 +31,7 @@ pub enum End {
     Failed(&'static str),
 }
 
-/// Starts the operator and returns when it has ended.
+/// Starts the operator and returns when it has ended. The calling thread does all of its work.
 pub fn run(settings: Settings) -> anyhow::Result<End> {
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -38,19 +40,20 @@ pub fn run(settings: Settings) -> anyhow::Result<End> {
     runtime.block_on(async {
         let mut signals = Signals::new().context("hear signals")?;
         let (essential, mut ended) = Essential::new();
-        start(settings, &essential).await?;
+        let keeper = start(settings, &essential).await?;
+        // The keeper gives the Lease back before it returns.
         Ok(tokio::select! {
             biased;
             // The receiver never runs dry: `essential` is a sender.
             task = ended.recv() => End::Failed(task.unwrap_or("nobody")),
-            () = signals.next() => End::Stopped,
+            () = keeper.run(signals.next()) => End::Stopped,
         })
     })
 }
 
-async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<()> {
+async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Keeper> {
     let registry = Registry::new();
-    let _metrics = Metrics::new(&registry).context("make the metrics")?;
+    let metrics = Metrics::new(&registry).context("make the metrics")?;
     let listener = TcpListener::bind(settings.admin)
         .await
         .with_context(|| format!("listen on --admin {}", settings.admin))?;
@@ -60,12 +63,21 @@ async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<()> 
         readiness: Readiness::new(),
         alive: Arc::new(|| Ok(())),
     };
+    // Up before the lease, which the standby may wait for as long as it lives.
     essential.start("admin", admin::serve(listener, state));
+    let config = Config::infer().await.context("find the API server")?;
+    let place = Place {
+        namespace: settings.namespace,
+        name: settings.lease,
+        identity: settings.identity,
+    };
+    let client = lease::client(config).context("make the client of the lease")?;
+    let (_leadership, keeper) = lease::new(client, place, metrics, random());
     tracing::info!(%admin, "listening");
-    if let Some(path) = settings.ready_file {
-        announce::write_ready_file(&path, &Addresses { admin }).context("write the ready file")?;
+    if let Some(path) = &settings.ready_file {
+        announce::write_ready_file(path, &Addresses { admin }).context("write the ready file")?;
     }
-    Ok(())
+    Ok(keeper)
 }
 
 /// The seeds that everybody else's choices come from.
