@@ -11,14 +11,15 @@ use crate::api;
 use crate::args::Settings;
 use crate::events::Events;
 use crate::fleets::{self, Context};
-use crate::lease::Leadership;
+use crate::lease::{self, Keeper, Place};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
-use crate::scale::Windows;
+use crate::scale::act::Scaler;
 use crate::stores::Stores;
 use crate::tasks::{Essential, background};
 use announce::Addresses;
 use anyhow::Context as _;
+use kube::{Client, Config};
 use prometheus::Registry;
 use rand::distr::{Distribution, StandardUniform};
 use signals::Signals;
@@ -54,19 +55,18 @@ pub fn run(settings: Settings) -> anyhow::Result<End> {
     runtime.block_on(async {
         let mut signals = Signals::new().context("hear signals")?;
         let (essential, mut ended) = Essential::new();
-        let leadership = start(settings, &essential).await?;
-        let end = tokio::select! {
+        let keeper = start(settings, &essential).await?;
+        // The keeper gives the Lease back before it returns.
+        Ok(tokio::select! {
             biased;
             // The receiver never runs dry: `essential` is a sender.
             task = ended.recv() => End::Failed(task.unwrap_or("nobody")),
-            () = signals.next() => End::Stopped,
-        };
-        leadership.release().await;
-        Ok(end)
+            () = keeper.run(signals.next()) => End::Stopped,
+        })
     })
 }
 
-async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Arc<Leadership>> {
+async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Keeper> {
     let registry = Registry::new();
     let metrics = Metrics::new(&registry).context("make the metrics")?;
     let listener = TcpListener::bind(settings.admin)
@@ -83,46 +83,15 @@ async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Arc<
         essential,
         &readiness,
     );
-    let watches = stores.clone();
-    let alive = move || match watches.too_old() {
-        None => Ok(()),
-        Some(kind) => Err(format!(
-            "nothing new is known of {} for too long",
-            kind.word()
-        )),
-    };
     let state = admin::State {
         registry,
         readiness: readiness.clone(),
-        alive: Arc::new(alive),
+        alive: alive(stores.clone()),
     };
+    // Up before the lease, which the standby may wait for as long as it lives.
     essential.start("admin", admin::serve(listener, state));
     tracing::info!(%admin, namespace = settings.namespace, "listening");
-    let leadership = Leadership::start(&config, &settings, &metrics, essential)?;
-    let leadership = Arc::new(leadership);
-    let events = Events::new(
-        client.clone(),
-        &settings.identity,
-        leadership.clone(),
-        metrics.clone(),
-    );
-    let context = Context {
-        client,
-        stores,
-        leadership: leadership.clone(),
-        metrics,
-        events,
-        http: http()?,
-        targets: settings.targets(addresses(&config).await),
-        status_manager: format!("siar-operator-status.{}", settings.namespace),
-        windows: Windows {
-            after: settings.scale_down_after,
-            every: settings.scale_down_every,
-        },
-        home: settings.namespace,
-    };
-    essential.start("fleets", fleets::run(Arc::new(context), essential.clone()));
-    if let Some(path) = settings.ready_file {
+    if let Some(path) = settings.ready_file.clone() {
         background(async move {
             readiness.ready().await;
             if let Err(error) = announce::write_ready_file(&path, &Addresses { admin }) {
@@ -130,7 +99,68 @@ async fn start(settings: Settings, essential: &Essential) -> anyhow::Result<Arc<
             }
         });
     }
-    Ok(leadership)
+    let (context, keeper) = context(settings, client, config, stores, metrics).await?;
+    let fleets = fleets::run(Arc::new(context), essential.clone());
+    essential.start("fleets", fleets);
+    Ok(keeper)
+}
+
+/// What writes, and the task that keeps the right to.
+async fn context(
+    settings: Settings,
+    client: Client,
+    config: Config,
+    stores: Arc<Stores>,
+    metrics: Arc<Metrics>,
+) -> anyhow::Result<(Context, Keeper)> {
+    let targets = settings.targets(addresses(&config).await);
+    let home = settings.namespace;
+    let place = Place {
+        namespace: home.clone(),
+        name: settings.lease,
+        identity: settings.identity.clone(),
+    };
+    let lease_client = lease::client(config).context("make the client of the lease")?;
+    let (leadership, keeper) = lease::new(lease_client, place, metrics.clone(), random());
+    let events = Events::new(
+        client.clone(),
+        leadership.clone(),
+        &settings.identity,
+        metrics.clone(),
+    );
+    let scaler = Scaler::new(
+        client.clone(),
+        &home,
+        leadership.clone(),
+        events.clone(),
+        metrics.clone(),
+    );
+    let context = Context {
+        client,
+        stores,
+        leadership,
+        metrics,
+        events,
+        http: http()?,
+        targets,
+        status_manager: format!("siar-operator-status.{home}"),
+        scaler,
+        down_after: settings.scale_down_after,
+        down_every: settings.scale_down_every,
+        home,
+    };
+    Ok((context, keeper))
+}
+
+/// What `/livez` asks.
+fn alive(stores: Arc<Stores>) -> Arc<dyn Fn() -> Result<(), String> + Send + Sync> {
+    Arc::new(move || match stores.too_old() {
+        None => Ok(()),
+        Some(kind) => Err(format!(
+            "for too long nothing new is known of {}",
+            kind.word()
+        )),
+    })
 }
 
 /// For the reports of Pods: straight to them, whatever proxy there is.
@@ -144,7 +174,7 @@ fn http() -> anyhow::Result<reqwest::Client> {
 }
 
 /// Where the API server is, which no Channel may send a gateway to.
-async fn addresses(config: &kube::Config) -> Vec<IpAddr> {
+async fn addresses(config: &Config) -> Vec<IpAddr> {
     let Some(host) = config.cluster_url.host() else {
         return Vec::new();
     };

@@ -1,104 +1,126 @@
-//! Events: what `kubectl describe` tells a person.
+//! Events: what the operator did, beside the object that it did it to.
 //!
-//! Owns: that only the holder of the lease tells, and that a failed one is dropped: the status says it as well.
-//! Used by: `gateway`, `scale`.
+//! Owns: their reasons, and that only the leader writes them. Never: says the same again; callers publish on
+//! changes only. Used by: `scale::act`, the tasks of gateways.
 
+use crate::calls::call;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
+use crds::reason::Reason as Condition;
 use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
 use kube::runtime::events::{Event, EventType, Recorder, Reporter};
-use kube::{Client, Resource};
 use std::sync::Arc;
-use std::time::Duration;
 
-/// How long one may take.
-const TELL_TIME: Duration = Duration::from_secs(5);
-/// The most bytes of a note.
-const NOTE_BYTES: usize = 1000;
+/// Who writes them, as `kubectl describe` shows.
+const CONTROLLER: &str = "siar-operator";
+/// The API server takes 1 KiB of a note.
+const NOTE_BYTES: usize = 1024;
 
-/// How bad it is.
+/// What an Event is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Severity {
-    Normal,
-    Warning,
+pub enum Reason {
+    /// A fleet got more pods.
+    ScaledUp,
+    /// A fleet got one pod less.
+    ScaledDown,
+    /// A Channel says how its fleet is to scale, and somebody else sizes that fleet.
+    ScalingIgnored,
+    /// A condition of a Channel does not hold any more, or for another reason.
+    Fails(Condition),
+    /// A condition of a Channel holds again.
+    Holds(Condition),
 }
 
-/// One thing to tell.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    pub severity: Severity,
-    /// One word.
-    pub reason: String,
-    pub message: String,
+impl Reason {
+    /// The word in the Event.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::ScaledUp => "ScaledUp",
+            Self::ScaledDown => "ScaledDown",
+            Self::ScalingIgnored => "ScalingIgnored",
+            Self::Fails(condition) | Self::Holds(condition) => condition.as_str(),
+        }
+    }
+
+    fn kind(self) -> EventType {
+        match self {
+            Self::ScaledUp | Self::ScaledDown | Self::Holds(_) => EventType::Normal,
+            Self::ScalingIgnored | Self::Fails(_) => EventType::Warning,
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::ScaledUp | Self::ScaledDown => "Scale",
+            Self::ScalingIgnored | Self::Fails(_) | Self::Holds(_) => "Judge",
+        }
+    }
 }
 
-/// Tells.
+/// Writes Events.
+#[derive(Clone)]
 pub struct Events {
-    recorder: Recorder,
-    leadership: Arc<Leadership>,
+    client: Client,
+    leadership: Leadership,
+    /// Which replica it was.
+    instance: String,
     metrics: Arc<Metrics>,
 }
 
 impl Events {
+    /// `identity` tells which replica wrote them.
     #[must_use]
     pub fn new(
         client: Client,
-        instance: &str,
-        leadership: Arc<Leadership>,
+        leadership: Leadership,
+        identity: &str,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let reporter = Reporter {
-            controller: "siar-operator".to_owned(),
-            instance: Some(instance.to_owned()),
-        };
         Self {
-            recorder: Recorder::new(client, reporter),
+            client,
             leadership,
+            instance: identity.to_owned(),
             metrics,
         }
     }
 
-    /// Tells all of it about an object.
-    pub async fn tell<K: Resource<DynamicType = ()>>(&self, about: &K, notices: Vec<Notice>) {
-        if notices.is_empty() || !self.leadership.holds().await {
+    /// Writes an Event if this replica holds the Lease. One that is lost changes nothing, so nobody waits for it.
+    pub async fn publish(&self, about: &ObjectReference, reason: Reason, note: &str) {
+        if !self.leadership.holds().await {
             return;
         }
-        let reference = about.object_ref(&());
-        for notice in notices {
-            self.publish(&reference, notice).await;
-        }
-    }
-
-    async fn publish(&self, about: &ObjectReference, notice: Notice) {
         let event = Event {
-            type_: match notice.severity {
-                Severity::Normal => EventType::Normal,
-                Severity::Warning => EventType::Warning,
-            },
-            reason: notice.reason,
-            note: Some(cut(notice.message)),
-            action: "Reconcile".to_owned(),
+            type_: reason.kind(),
+            reason: reason.word().to_owned(),
+            note: Some(cut(note).to_owned()),
+            action: reason.action().to_owned(),
             secondary: None,
         };
-        let published = self.recorder.publish(&event, about);
-        match tokio::time::timeout(TELL_TIME, published).await {
-            Ok(Ok(())) => self.metrics.event(),
-            Ok(Err(error)) => {
-                tracing::debug!(error = error.to_string(), "an Event was not taken");
+        // A recorder that is kept would count an equal reason up and leave the first note, with its numbers.
+        let recorder = Recorder::new(
+            self.client.clone(),
+            Reporter {
+                controller: CONTROLLER.to_owned(),
+                instance: Some(self.instance.clone()),
+            },
+        );
+        match call(recorder.publish(&event, about)).await {
+            Ok(()) => self.metrics.event(),
+            Err(error) => {
+                let (error, reason) = (error.to_string(), reason.word());
+                tracing::warn!(error, reason, object = ?about.name, "an event cannot be written");
             }
-            Err(_late) => tracing::debug!("an Event was not taken in time"),
         }
     }
 }
 
-/// At most so many bytes, whole characters.
-fn cut(mut text: String) -> String {
-    if text.len() > NOTE_BYTES {
-        let mut ends = (0..=NOTE_BYTES).rev();
-        let end = ends.find(|&at| text.is_char_boundary(at));
-        text.truncate(end.unwrap_or(0));
-    }
-    text
+/// The beginning that the API server takes.
+fn cut(note: &str) -> &str {
+    let ends = note.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= NOTE_BYTES).last();
+    &note[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -106,10 +128,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_notes_are_cut_between_characters() {
-        assert_eq!(cut("short".to_owned()), "short");
-        let long = cut("é".repeat(600));
-        assert_eq!(long.len(), NOTE_BYTES);
-        assert_eq!(cut("aé".repeat(400)).len(), NOTE_BYTES);
+    fn a_note_is_cut_between_characters() {
+        assert_eq!(cut("so"), "so");
+        assert_eq!(cut(""), "");
+        assert_eq!(cut(&"x".repeat(2_000)).len(), 1_024);
+        assert_eq!(cut(&"ø…".repeat(500)).len(), 1_022);
     }
 }

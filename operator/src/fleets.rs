@@ -8,7 +8,7 @@ use crate::events::Events;
 use crate::gateway::{self, collect};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
-use crate::scale::Windows;
+use crate::scale::act::Scaler;
 use crate::stores::Stores;
 use crate::tasks::Essential;
 use crds::targets::Targets;
@@ -16,6 +16,7 @@ use kube::Client;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{oneshot, watch};
 
 /// Objects of one kind and fleet that may wait for another try at once; of more the others are tried at once.
@@ -27,7 +28,7 @@ pub struct Context {
     /// The operator's own namespace.
     pub home: String,
     pub stores: Arc<Stores>,
-    pub leadership: Arc<Leadership>,
+    pub leadership: Leadership,
     pub metrics: Arc<Metrics>,
     pub events: Events,
     /// For the reports of Pods.
@@ -36,7 +37,11 @@ pub struct Context {
     pub targets: Targets,
     /// Who applies statuses.
     pub status_manager: String,
-    pub windows: Windows,
+    pub scaler: Scaler,
+    /// How long fewer Pods must have been enough before a step down.
+    pub down_after: Duration,
+    /// Between two steps down.
+    pub down_every: Duration,
 }
 
 impl Context {
@@ -62,6 +67,7 @@ pub async fn run(context: Arc<Context>, essential: Essential) {
             BTreeSet::new()
         };
         running.retain(|name, _| wanted.contains(name));
+        context.metrics.retain_fleets(|name| wanted.contains(name));
         for name in wanted {
             running.entry(name).or_insert_with_key(|name| {
                 let (stop, stopped) = oneshot::channel::<()>();

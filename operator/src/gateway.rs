@@ -12,8 +12,8 @@ pub mod reports;
 mod status;
 mod tell;
 
-use crate::api;
 use crate::backoff::Backoff;
+use crate::calls::CallError;
 use crate::clock;
 use crate::fleets::Context;
 use crate::metrics::Reconciled;
@@ -259,7 +259,7 @@ impl Gateway {
         }
     }
 
-    async fn not_published(&mut self, error: &api::Error) {
+    async fn not_published(&mut self, error: &CallError) {
         self.failed.failed(&(), clock::now().steady);
         let problem = error.to_string();
         tracing::warn!(gateway = self.name, problem, "not published");

@@ -1,15 +1,18 @@
 //! The operator of Siar.
 //!
-//! All replicas watch; the holder of the `lease` writes. A failed write waits in a `backoff`. `scale` decides how
-//! many pods a fleet has. `app` wires all of it, and `admin` tells how it goes.
+//! All replicas watch the `stores`; the holder of the `lease` works for its `fleets`: each `gateway` has one task that
+//! compiles Channels, publishes their Secret and tells their statuses, and a `scale` that decides how many pods it has.
+//! Each of the `calls` has a time limit, and what failed waits in a `backoff`. `events` tell people, `app` wires all of
+//! it, and `admin` says how it goes.
 
 pub mod admin;
 mod api;
 pub mod app;
 pub mod args;
 pub mod backoff;
+pub mod calls;
 pub mod clock;
-mod events;
+pub mod events;
 mod fleets;
 mod gateway;
 pub mod lease;

@@ -11,6 +11,7 @@ use crate::backoff::WatchBackoff;
 use crate::clock;
 use crate::metrics::{Kind, Metrics};
 use crate::readiness::Readiness;
+use crate::scale::act::DELETION_COST;
 use crate::tasks::Essential;
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -191,7 +192,7 @@ fn trim<K: Resource>(object: &mut K) {
     let metadata = object.meta_mut();
     metadata.managed_fields = None;
     if let Some(annotations) = &mut metadata.annotations {
-        annotations.retain(|name, _| name.starts_with("siar.dev/"));
+        annotations.retain(|name, _| name.starts_with("siar.dev/") || name == DELETION_COST);
     }
 }
 

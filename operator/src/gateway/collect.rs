@@ -3,6 +3,7 @@
 //! Owns: which Deployment stands for a fleet and what its annotations say; its Pods; the Secrets that its
 //! Channels name. Pure. Used by: `gateway`.
 
+use crate::scale::act::DELETION_COST;
 use crate::stores::payload::SecretName;
 use crate::stores::stored::Stored;
 use crate::stores::{GATEWAY_LABEL, Stores};
@@ -57,6 +58,8 @@ pub struct Pod {
     pub admin: Option<SocketAddr>,
     /// Ready, and not on its way out.
     pub ready: bool,
+    /// What it says its end would cost.
+    pub cost: Option<String>,
 }
 
 /// The names of all fleets of the home namespace.
@@ -142,6 +145,7 @@ impl Pod {
             uid: pod.uid().unwrap_or_default(),
             admin: address.zip(port).map(SocketAddr::from),
             ready: ready && pod.metadata.deletion_timestamp.is_none(),
+            cost: pod.annotations().get(DELETION_COST).cloned(),
         }
     }
 }

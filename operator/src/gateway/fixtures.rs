@@ -54,6 +54,7 @@ pub fn pods(names: &[&str]) -> Vec<Pod> {
         uid: format!("uid-{name}"),
         admin: None,
         ready: true,
+        cost: None,
     };
     names.iter().map(pod).collect()
 }

@@ -4,7 +4,7 @@
 //! replaces. Used by: `gateway`.
 
 use super::collect::Owner;
-use crate::api::{self, call};
+use crate::calls::{CallError, call};
 use crate::stores::{SNAPSHOT_TYPE, Stores};
 use crds::snapshot::{DecodeError, FORMAT, Snapshot};
 use k8s_openapi::ByteString;
@@ -95,7 +95,7 @@ impl Published {
     }
 
     /// Reads it from the API server itself.
-    pub async fn read(client: &Client, home: &str, gateway: &str) -> Result<Self, api::Error> {
+    pub async fn read(client: &Client, home: &str, gateway: &str) -> Result<Self, CallError> {
         let secrets = Api::<Secret>::namespaced(client.clone(), home);
         let name = secret_name(gateway);
         let secret = call(secrets.get_opt(&name)).await?;
@@ -123,7 +123,7 @@ pub struct Next<'a> {
 
 impl Next<'_> {
     /// Applies it, and answers its version. A conflict: somebody else wrote meanwhile.
-    pub async fn apply(self, client: &Client) -> Result<Option<String>, api::Error> {
+    pub async fn apply(self, client: &Client) -> Result<Option<String>, CallError> {
         let (name, secrets) = (
             secret_name(self.gateway),
             Api::<Secret>::namespaced(client.clone(), self.home),

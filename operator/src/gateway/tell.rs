@@ -8,10 +8,10 @@ use super::collect::{self, Pod};
 use super::conditions;
 use super::reports::Reports;
 use super::status::{Due, Ledger, View};
-use crate::api::{self, call};
 use crate::backoff::Backoff;
+use crate::calls::{CallError, call};
 use crate::clock;
-use crate::events::{Notice, Severity};
+use crate::events::Reason;
 use crate::fleets::Context;
 use crate::metrics::StatusPatch;
 use crate::stores::stored::Stored;
@@ -47,7 +47,8 @@ struct Write {
     stored: Arc<Stored>,
     status: ChannelStatus,
     due: Due,
-    notices: Vec<Notice>,
+    /// What a person should know of it.
+    notices: Vec<(Reason, String)>,
 }
 
 /// A Channel as its status is applied.
@@ -129,10 +130,10 @@ impl Teller {
                     let now = clock::now().steady;
                     self.ledger
                         .wrote(&write.stored, &version, write.status, now);
-                    self.context
-                        .events
-                        .tell(&*write.stored, write.notices)
-                        .await;
+                    let about = write.stored.object_ref(&());
+                    for (reason, note) in write.notices {
+                        self.context.events.publish(&about, reason, &note).await;
+                    }
                 }
                 Err(error) => self.not_written(&write.stored, &error),
             }
@@ -179,14 +180,14 @@ impl Teller {
             return None;
         };
         Some(Write {
-            notices: notices(&before, &status),
+            notices: notices(&before, verdict),
             stored: stored.clone(),
             status,
             due,
         })
     }
 
-    fn not_written(&mut self, stored: &Stored, error: &api::Error) {
+    fn not_written(&mut self, stored: &Stored, error: &CallError) {
         if error.is_not_found() {
             return;
         }
@@ -198,7 +199,7 @@ impl Teller {
 }
 
 impl Write {
-    async fn send(self, context: Arc<Context>) -> (Self, Result<String, api::Error>) {
+    async fn send(self, context: Arc<Context>) -> (Self, Result<String, CallError>) {
         let answer = patch(&context, &self.stored, &self.status).await;
         (self, answer)
     }
@@ -209,7 +210,7 @@ async fn patch(
     context: &Context,
     stored: &Stored,
     status: &ChannelStatus,
-) -> Result<String, api::Error> {
+) -> Result<String, CallError> {
     let name = stored.name();
     let channels = Api::<Stored>::namespaced(context.client.clone(), name.namespace());
     let body = Applied {
@@ -230,78 +231,98 @@ async fn patch(
     Ok(applied.metadata.resource_version.unwrap_or_default())
 }
 
-/// What a person should know of a change: a condition that failed or holds again, unless that only says that pods
-/// come and go.
-fn notices(before: &ChannelStatus, after: &ChannelStatus) -> Vec<Notice> {
-    let told = |type_: &str| type_ == "Accepted" || type_ == "ResolvedRefs";
-    let conditions = after.conditions.iter();
-    let flips = conditions.filter(|now| told(&now.type_)).filter_map(|now| {
-        let was = before.conditions.iter().find(|was| was.type_ == now.type_);
-        let was = was.map(|was| (&*was.status, &*was.reason));
-        let severity = match (&*now.status, was) {
-            ("False", was) if was != Some(("False", &*now.reason)) => Severity::Warning,
-            ("True", Some(("False", _))) => Severity::Normal,
-            _ => return None,
+/// What a person should know of a change: what compiling came to fails, or holds again. That pods come and go is told
+/// by others.
+fn notices(before: &ChannelStatus, verdict: &Verdict) -> Vec<(Reason, String)> {
+    let Verdict {
+        accepted,
+        resolved_refs,
+        ..
+    } = verdict;
+    let findings = [("Accepted", accepted), ("ResolvedRefs", resolved_refs)];
+    let changes = findings.into_iter().filter_map(|(type_, now)| {
+        let was = before.conditions.iter().find(|was| was.type_ == type_);
+        let failed = was.filter(|was| was.status == "False");
+        let reason = if !now.holds {
+            let told = failed.is_some_and(|was| was.reason == now.reason.as_str());
+            (!told).then_some(Reason::Fails(now.reason))
+        } else {
+            failed.map(|_| Reason::Holds(now.reason))
         };
-        Some(Notice {
-            severity,
-            reason: now.reason.clone(),
-            message: now.message.clone(),
-        })
+        Some((reason?, now.message.clone()))
     });
-    flips.collect()
+    changes.collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+    use crds::compile::Finding;
+    use crds::reason::Reason as Condition;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition as Stands;
 
-    fn status(type_: &str, status: &str, reason: &str) -> ChannelStatus {
-        let condition = Condition {
+    /// The condition was `before`, and compiling came to `after`.
+    #[track_caller]
+    fn check(type_: &str, before: (&str, Condition), after: Condition, expected: Option<Reason>) {
+        let condition = Stands {
             type_: type_.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_owned(),
+            status: before.0.to_owned(),
+            reason: before.1.to_string(),
             message: "why".to_owned(),
             observed_generation: None,
             last_transition_time: serde_json::from_str("\"2026-01-01T00:00:00Z\"").unwrap(),
         };
-        ChannelStatus {
+        let before = ChannelStatus {
             conditions: vec![condition],
             ..ChannelStatus::default()
-        }
-    }
-
-    #[track_caller]
-    fn check(type_: &str, before: (&str, &str), after: (&str, &str), expected: &[Severity]) {
-        let (before, after) = (
-            status(type_, before.0, before.1),
-            status(type_, after.0, after.1),
+        };
+        let finding = |reason| Finding {
+            holds: matches!(reason, Condition::Accepted | Condition::ResolvedRefs),
+            reason,
+            message: "why".to_owned(),
+        };
+        let good = (
+            finding(Condition::Accepted),
+            finding(Condition::ResolvedRefs),
         );
-        let told: Vec<Severity> = notices(&before, &after)
-            .iter()
-            .map(|notice| notice.severity)
+        let (accepted, resolved_refs) = match type_ {
+            "Accepted" => (finding(after), good.1),
+            _ => (good.0, finding(after)),
+        };
+        let verdict = Verdict {
+            channel: ChannelName::new("shop", "orders"),
+            uid: "u".to_owned(),
+            generation: 1,
+            accepted,
+            resolved_refs,
+            in_force: None,
+        };
+        let told: Vec<Reason> = notices(&before, &verdict)
+            .into_iter()
+            .map(|(reason, _)| reason)
             .collect();
-        assert_eq!(told, expected);
+        assert_eq!(told, Vec::from_iter(expected));
     }
 
     #[test]
     fn what_fails_and_what_holds_again_is_told_once() {
-        let (unknown, good) = (("Unknown", "Pending"), ("True", "Accepted"));
-        let (bad, worse) = (("False", "InvalidSpec"), ("False", "TopicConflict"));
-        check("Accepted", unknown, good, &[]);
-        check("Accepted", unknown, bad, &[Severity::Warning]);
-        check("Accepted", good, bad, &[Severity::Warning]);
-        check("Accepted", bad, bad, &[]);
-        check("Accepted", bad, worse, &[Severity::Warning]);
-        check("Accepted", bad, good, &[Severity::Normal]);
+        let (good, bad) = (Condition::Accepted, Condition::InvalidSpec);
+        let unknown = ("Unknown", Condition::Pending);
+        check("Accepted", unknown, good, None);
+        check("Accepted", unknown, bad, Some(Reason::Fails(bad)));
+        check("Accepted", ("True", good), bad, Some(Reason::Fails(bad)));
+        check("Accepted", ("False", bad), bad, None);
+        let worse = Condition::TopicConflict;
         check(
-            "ResolvedRefs",
-            good,
-            ("False", "SecretMissing"),
-            &[Severity::Warning],
+            "Accepted",
+            ("False", bad),
+            worse,
+            Some(Reason::Fails(worse)),
         );
-        check("Programmed", good, ("False", "Pending"), &[]);
-        check("Ready", good, ("False", "Pending"), &[]);
+        check("Accepted", ("False", bad), good, Some(Reason::Holds(good)));
+        check("Accepted", ("True", good), good, None);
+        let missing = Condition::SecretMissing;
+        let there = ("True", Condition::ResolvedRefs);
+        check("ResolvedRefs", there, missing, Some(Reason::Fails(missing)));
     }
 }

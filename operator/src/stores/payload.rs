@@ -3,8 +3,8 @@
 //! Owns: reading each version once, and waiting longer after each failure. Never: keeps what nobody names any
 //! more. Used by: `gateway`.
 
-use crate::api::{self, call};
 use crate::backoff::Backoff;
+use crate::calls::{CallError, call};
 use crate::clock::Now;
 use crate::stores::Stores;
 use crds::secret::Secret as Hidden;
@@ -157,7 +157,7 @@ impl Payloads {
 async fn read(
     client: Client,
     name: SecretName,
-) -> (SecretName, Result<Option<Payload>, api::Error>) {
+) -> (SecretName, Result<Option<Payload>, CallError>) {
     let answer = get(&client, &name).await;
     (name, answer)
 }
@@ -166,7 +166,7 @@ async fn read(
 async fn get(
     client: &Client,
     (namespace, name): &SecretName,
-) -> Result<Option<Payload>, api::Error> {
+) -> Result<Option<Payload>, CallError> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let secret = call(secrets.get_opt(name)).await?;
     Ok(secret.map(|secret| Payload {
