@@ -139,7 +139,7 @@ impl Keeper {
         }
     }
 
-    /// Whoever writes stops first; then the Lease is free.
+    /// Whoever writes stops first; then the Lease is free. Who does not lead has nothing to give back.
     async fn release(&self, manager: &LeaseManager) {
         if !*self.believes.borrow() {
             return;

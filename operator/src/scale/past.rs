@@ -122,3 +122,23 @@ impl Past {
             .is_some_and(|(at, last)| last == change && now.duration_since(at) < SEEN_WITHIN)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_stays_small_however_often_it_is_noted() {
+        let begin = crate::clock::now().steady;
+        let mut past = Past::new(DOUBLE_EVERY * 20, DOUBLE_EVERY * 4, begin);
+        for tick in 0..100_000_u32 {
+            past.note(5 + tick % 3, begin + Duration::from_millis(10) * tick);
+            assert!(past.needed.len() <= 3, "{}", past.needed.len());
+        }
+        assert_eq!(past.highest(), 7);
+        for from in [2, 2, 2, 3, 3] {
+            past.step(Change { from, to: 4 }, begin);
+        }
+        assert_eq!(past.ups.len(), 2);
+    }
+}
