@@ -3,10 +3,13 @@
 //! Owns: reading both into [`Settings`], checked. Never: prints a value of the environment. Used by:
 //! `main`; `app` takes the Settings.
 
+mod settings;
 mod values;
 
+pub use settings::{LogFormat, RedisSettings, Settings, TlsSettings};
+
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -20,68 +23,6 @@ use values::{
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
-
-/// Everything that the gateway was told at its start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Manifests: a file or a folder.
-    pub channels: PathBuf,
-    /// Which fleet this is: Channels of others are not served.
-    pub gateway: String,
-    /// The namespace of URLs and manifests that name none.
-    pub default_namespace: String,
-    /// The public port, HTTP/1.1 and h2c.
-    pub listen: SocketAddr,
-    /// The public port with TLS.
-    pub tls: Option<TlsSettings>,
-    /// Metrics, probes and status; never public.
-    pub admin: SocketAddr,
-    /// The gateway's own Redis; none means memory.
-    pub redis: Option<RedisSettings>,
-    /// Begins every key and pub/sub channel in Redis.
-    pub redis_key_prefix: String,
-    /// Where the URLs of Channels may lead; not `redis`, which is the operator's own.
-    pub allow_targets: Targets,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The cookie that may carry a token.
-    pub cookie: String,
-    /// Worker threads, 1–256.
-    pub workers: usize,
-    /// How long balancers get to notice a shutdown.
-    pub endpoint_delay: Duration,
-    /// Over how long the streams are then closed.
-    pub drain: Duration,
-    /// Which log lines are written, like `info` or `info,gateway=debug`.
-    pub log: String,
-    pub log_format: LogFormat,
-    /// Gets the bound addresses as JSON when the gateway is ready.
-    pub ready_file: Option<PathBuf>,
-}
-
-/// Where TLS is served and from which files.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub listen: SocketAddr,
-    /// Holds `tls.crt` and `tls.key`.
-    pub dir: PathBuf,
-}
-
-/// The gateway's own Redis.
-#[derive(Clone, Debug)]
-pub struct RedisSettings {
-    /// Without a password; those come from the folder.
-    pub url: String,
-    /// Holds `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, each if needed.
-    pub secret_dir: Option<PathBuf>,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
 
 /// What to do.
 #[derive(Debug)]
