@@ -6,7 +6,7 @@
 mod settings;
 mod values;
 
-pub use settings::{LogFormat, RedisSettings, Settings, TlsSettings};
+pub use settings::{ChannelsFrom, LogFormat, RedisSettings, SecretSettings, Settings, TlsSettings};
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use values::{
-    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, targets,
+    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, secret_name,
 };
 
 /// The most worker threads; more than any machine has cores for.
@@ -92,7 +92,7 @@ impl CheckSettings {
     /// Where the URLs of Channels may lead.
     #[must_use]
     pub fn targets(&self) -> Targets {
-        targets(self.allow_targets.clone())
+        listed(self.allow_targets.clone()).unwrap_or_else(Targets::standalone)
     }
 }
 
@@ -138,11 +138,22 @@ struct Serve {
     #[arg(
         long,
         value_name = "PATH",
-        required = true,
         env = "SIAR_CHANNELS",
         hide_env_values = true
     )]
     channels: Option<PathBuf>,
+    /// Instead of --channels: the Secret with the configuration that the operator compiled, followed on the API server
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_name, env = "SIAR_CONFIG_SECRET", hide_env_values = true)]
+    config_secret: Option<(String, String)>,
+    /// Key snapshot.json.gz of that Secret as it is mounted, for a start without API server
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "config_secret",
+        env = "SIAR_CONFIG_FILE",
+        hide_env_values = true
+    )]
+    config_file: Option<PathBuf>,
     /// Name of this fleet: Channels with another spec.gateway are not served
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = label, env = "SIAR_GATEWAY", hide_env_values = true)]
     gateway: String,
@@ -200,7 +211,7 @@ struct Serve {
     /// Begins every key and pub/sub channel in Redis
     #[arg(long, value_name = "PREFIX", default_value = "siar", value_parser = key_prefix, env = "SIAR_REDIS_KEY_PREFIX", hide_env_values = true)]
     redis_key_prefix: String,
-    /// Where jwks.url, webhook.url and redis.url of Channels may lead, as auth.shop,*.example.com,10.0.0.0/8; omitted: anywhere but to link-local, multicast and unspecified addresses
+    /// Where jwks.url, webhook.url and redis.url of Channels may lead, as auth.shop,*.example.com,10.0.0.0/8; omitted: anywhere but to link-local, multicast and unspecified addresses, with --config-secret neither to loopback and the API server
     #[arg(long, value_name = "HOST|CIDR,…", value_delimiter = ',', value_parser = Entry::parse, env = "SIAR_ALLOW_TARGETS", hide_env_values = true)]
     allow_targets: Vec<Entry>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/8,fd00::/8
@@ -259,15 +270,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoComm
 
 fn settings(serve: Serve) -> Result<Settings, NoCommand> {
     let wrong = |sentence: &str| NoCommand::Wrong(sentence.to_owned());
-    let channels = serve
-        .channels
-        .ok_or_else(|| wrong("Say with --channels where the manifests are."))?;
-    if !channels.exists() {
-        let path = channels.display();
-        return Err(NoCommand::Wrong(format!(
-            "There is no file or folder {path}; name one with --channels."
-        )));
-    }
+    let channels = channels(serve.channels, serve.config_secret, serve.config_file)?;
     if serve.redis.as_deref().is_some_and(|url| !is_redis_url(url)) {
         // The value is not repeated: it may hold a password.
         return Err(wrong(
@@ -290,7 +293,7 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
             secret_dir: serve.redis_secret_dir,
         }),
         redis_key_prefix: serve.redis_key_prefix,
-        allow_targets: targets(serve.allow_targets),
+        allow_targets: listed(serve.allow_targets),
         trusted_proxies: serve.trusted_proxies,
         cookie: serve.cookie,
         workers: serve.workers.map_or_else(cores, usize::from),
@@ -300,6 +303,38 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
         log_format: serve.log_format,
         ready_file: serve.ready_file,
     })
+}
+
+/// Exactly one of both.
+fn channels(
+    path: Option<PathBuf>,
+    secret: Option<(String, String)>,
+    file: Option<PathBuf>,
+) -> Result<ChannelsFrom, NoCommand> {
+    let wrong = |sentence: &str| Err(NoCommand::Wrong(sentence.to_owned()));
+    match (path, secret) {
+        (None, None) => wrong(
+            "Say with --channels where the manifests are, or with --config-secret which Secret the operator writes.",
+        ),
+        (Some(_), Some(_)) => wrong(
+            "Channels come from --channels or from --config-secret, not from both; remove one, also from the environment.",
+        ),
+        (Some(path), None) if !path.exists() => wrong(&format!(
+            "There is no file or folder {}; name one with --channels.",
+            path.display()
+        )),
+        (Some(path), None) => Ok(ChannelsFrom::Files(path)),
+        (None, Some((namespace, name))) => Ok(ChannelsFrom::Secret(SecretSettings {
+            namespace,
+            name,
+            file,
+        })),
+    }
+}
+
+/// None when nothing is listed.
+fn listed(entries: Vec<Entry>) -> Option<Targets> {
+    (!entries.is_empty()).then(|| Targets::listed(entries))
 }
 
 /// Help as it is; of an error the first paragraph, as one line.

@@ -12,8 +12,8 @@ use std::time::Duration;
 /// Everything that the gateway was told at its start.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Manifests: a file or a folder.
-    pub channels: PathBuf,
+    /// Where the Channels come from.
+    pub channels: ChannelsFrom,
     /// Which fleet this is: Channels of others are not served.
     pub gateway: String,
     /// The namespace of URLs and manifests that name none.
@@ -28,8 +28,9 @@ pub struct Settings {
     pub redis: Option<RedisSettings>,
     /// Begins every key and pub/sub channel in Redis.
     pub redis_key_prefix: String,
-    /// Where the URLs of Channels may lead; not `redis`, which is the operator's own.
-    pub allow_targets: Targets,
+    /// Where the URLs of Channels may lead; not `redis`, which is the operator's own. None means the default
+    /// of where the Channels come from.
+    pub allow_targets: Option<Targets>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// The cookie that may carry a token.
@@ -45,6 +46,24 @@ pub struct Settings {
     pub log_format: LogFormat,
     /// Gets the bound addresses as JSON when the gateway is ready.
     pub ready_file: Option<PathBuf>,
+}
+
+/// What is in force comes from one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChannelsFrom {
+    /// Manifests: a file or a folder.
+    Files(PathBuf),
+    /// The Secret that the operator writes.
+    Secret(SecretSettings),
+}
+
+/// The Secret with the compiled configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSettings {
+    pub namespace: String,
+    pub name: String,
+    /// Where it is mounted, for a start without API server; it need not be there.
+    pub file: Option<PathBuf>,
 }
 
 /// Where TLS is served and from which files.
