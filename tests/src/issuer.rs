@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 mod key;
-pub use key::{Algorithm, Key, base64url};
+pub use key::{Algorithm, Key, base64, base64url};
 
 /// What is served.
 #[derive(Clone, Debug)]
