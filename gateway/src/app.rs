@@ -7,6 +7,7 @@ mod announce;
 mod brokers;
 pub mod check;
 pub mod drain;
+mod feed;
 mod listen;
 mod report;
 pub mod token;
@@ -14,7 +15,7 @@ pub mod token;
 use crate::admin;
 use crate::args::Settings;
 use crate::clock;
-use crate::config::{Config, files::Files};
+use crate::config::{Config, Source, files::Files, secret::Secret};
 use crate::evidence::Evidence;
 use crate::http::{self, chance::Chance};
 use crate::limits::{self, Limits};
@@ -29,7 +30,9 @@ use anyhow::Context;
 use crds::fleet::Fleet;
 use crds::report::BrokerKind;
 use crds::snapshot::Snapshot;
+use crds::targets::Targets;
 use drain::{Drain, End, Signals};
+use feed::Feed;
 use listen::{Ports, Sockets};
 use prometheus::Registry;
 use rand::distr::{Distribution, StandardUniform};
@@ -42,12 +45,14 @@ use tracing::field::display;
 /// How often the series of deleted Channels are dropped whose last streams are gone.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 /// So long connections wait in the kernel for the first configuration; afterwards they are accepted, and
-/// streams are told `starting`. It usually takes a twentieth of a second.
-const FIRST_CONFIGURATION: Duration = Duration::from_secs(3);
+/// streams are told `starting`. It usually takes a twentieth of a second, and 3 s when the API server does not
+/// answer and the mounted copy of its Secret is read.
+const FIRST_CONFIGURATION: Duration = Duration::from_secs(4);
 
 /// What there is one of in the process.
 struct Parts {
     settings: Settings,
+    targets: Targets,
     registry: Registry,
     metrics: Arc<Metrics>,
     config: Config,
@@ -77,8 +82,13 @@ async fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts
     let sockets = Sockets::bind(&settings)?;
     let addresses = sockets.addresses;
     let mailboxes: Vec<Arc<Mailbox>> = (0..settings.workers).map(|_| Arc::default()).collect();
-    let parts = Parts::new(settings, essential, mailboxes.clone())?;
-    parts.start_config(addresses);
+    let feed = Feed::of(&settings.channels).await?;
+    let targets = match settings.allow_targets.clone() {
+        Some(listed) => listed,
+        None => feed.targets().await?,
+    };
+    let parts = Parts::new(settings, targets, essential, mailboxes.clone())?;
+    parts.start_config(feed, addresses)?;
     parts.start_admin(sockets.admin)?;
     if let Some(watcher) = sockets.certificate {
         parts.essential.start("certificate", watcher.run());
@@ -105,6 +115,7 @@ async fn start(settings: Settings, essential: Essential) -> anyhow::Result<Parts
 impl Parts {
     fn new(
         settings: Settings,
+        targets: Targets,
         essential: Essential,
         mailboxes: Vec<Arc<Mailbox>>,
     ) -> anyhow::Result<Self> {
@@ -117,10 +128,10 @@ impl Parts {
                 .with_label_values(&[&worker.to_string()]);
         }
         let readiness = Readiness::new();
-        let (brokers, answer) = brokers::make(&settings, &metrics, &essential, random);
+        let (brokers, answer) = brokers::make(&settings, &targets, &metrics, &essential, random);
         let control = Control::new(Handle::current());
         let config = Config::new(metrics.clone());
-        let outbound = Outbound::new(Arc::new(settings.allow_targets.clone()))?;
+        let outbound = Outbound::new(Arc::new(targets.clone()))?;
         let nudged = config.clone();
         let asking = Control::new(Handle::current());
         let evidence = Evidence::new(asking, outbound, metrics.clone(), move || {
@@ -141,6 +152,7 @@ impl Parts {
             evidence: Arc::new(evidence),
             phase: Arc::new(watch::Sender::new(Phase::Serving)),
             settings,
+            targets,
             registry,
             metrics,
             topics,
@@ -156,35 +168,25 @@ impl Parts {
         }
     }
 
-    fn start_config(&self, addresses: Addresses) {
-        let fleet = Fleet {
-            gateway: self.settings.gateway.clone(),
-            default_namespace: self.settings.default_namespace.clone(),
-            broker: self.broker(),
-            reviews: true,
-            targets: self.settings.allow_targets.clone(),
-        };
-        let files = Files::new(self.settings.channels.clone(), fleet, self.metrics.clone());
-        let (topics, config) = (self.topics.clone(), self.config.clone());
-        let mut loaded = Some(self.readiness.wait_for("no configuration yet"));
-        let namespace = self.settings.default_namespace.clone();
+    fn start_config(&self, feed: Feed, addresses: Addresses) -> anyhow::Result<()> {
         let metrics = self.metrics.clone();
-        let evidence = self.evidence.clone();
-        let before = move |snapshot: &Snapshot| {
-            // Its series begin at 0, and not with the first thing counted: an increase would miss that one.
-            for policy in snapshot.policies() {
-                metrics.channel(&policy.channel);
+        match feed {
+            Feed::Files(path) => {
+                let fleet = Fleet {
+                    gateway: self.settings.gateway.clone(),
+                    default_namespace: self.settings.default_namespace.clone(),
+                    broker: self.broker(),
+                    reviews: true,
+                    targets: self.targets.clone(),
+                };
+                self.follow(Files::new(path, fleet, metrics), addresses);
             }
-            topics.apply(snapshot);
-            evidence.apply(snapshot);
-        };
-        let after = move |snapshot: &Snapshot| {
-            if loaded.take().is_some() {
-                announce::show_command(addresses.public, &namespace, snapshot);
+            Feed::Secret(settings, server) => {
+                let secret = Secret::new(&server, settings, metrics);
+                let secret = secret.context("make the client of the API server")?;
+                self.follow(secret, addresses);
             }
-        };
-        self.essential
-            .start("configuration", config.follow(files, before, after));
+        }
         let sweep = sweep(
             self.config.clone(),
             self.metrics.clone(),
@@ -200,6 +202,30 @@ impl Parts {
                 }
             });
         }
+        Ok(())
+    }
+
+    /// Puts into force what `source` says, for ever.
+    fn follow(&self, source: impl Source, addresses: Addresses) {
+        let (topics, evidence) = (self.topics.clone(), self.evidence.clone());
+        let metrics = self.metrics.clone();
+        let before = move |snapshot: &Snapshot| {
+            // Its series begin at 0, and not with the first thing counted: an increase would miss that one.
+            for policy in snapshot.policies() {
+                metrics.channel(&policy.channel);
+            }
+            topics.apply(snapshot);
+            evidence.apply(snapshot);
+        };
+        let mut loaded = Some(self.readiness.wait_for("no configuration yet"));
+        let namespace = self.settings.default_namespace.clone();
+        let after = move |snapshot: &Snapshot| {
+            if loaded.take().is_some() {
+                announce::show_command(addresses.public, &namespace, snapshot);
+            }
+        };
+        let follow = self.config.clone().follow(source, before, after);
+        self.essential.start("configuration", follow);
     }
 
     fn start_admin(&self, listener: std::net::TcpListener) -> anyhow::Result<()> {

@@ -3,10 +3,13 @@
 //! Owns: reading both into [`Settings`], checked. Never: prints a value of the environment. Used by:
 //! `main`; `app` takes the Settings.
 
+mod settings;
 mod values;
 
+pub use settings::{ChannelsFrom, LogFormat, RedisSettings, SecretSettings, Settings, TlsSettings};
+
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -15,73 +18,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use values::{
-    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, targets,
+    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, secret_name,
 };
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
-
-/// Everything that the gateway was told at its start.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Manifests: a file or a folder.
-    pub channels: PathBuf,
-    /// Which fleet this is: Channels of others are not served.
-    pub gateway: String,
-    /// The namespace of URLs and manifests that name none.
-    pub default_namespace: String,
-    /// The public port, HTTP/1.1 and h2c.
-    pub listen: SocketAddr,
-    /// The public port with TLS.
-    pub tls: Option<TlsSettings>,
-    /// Metrics, probes and status; never public.
-    pub admin: SocketAddr,
-    /// The gateway's own Redis; none means memory.
-    pub redis: Option<RedisSettings>,
-    /// Begins every key and pub/sub channel in Redis.
-    pub redis_key_prefix: String,
-    /// Where the URLs of Channels may lead; not `redis`, which is the operator's own.
-    pub allow_targets: Targets,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: Vec<IpNet>,
-    /// The cookie that may carry a token.
-    pub cookie: String,
-    /// Worker threads, 1–256.
-    pub workers: usize,
-    /// How long balancers get to notice a shutdown.
-    pub endpoint_delay: Duration,
-    /// Over how long the streams are then closed.
-    pub drain: Duration,
-    /// Which log lines are written, like `info` or `info,gateway=debug`.
-    pub log: String,
-    pub log_format: LogFormat,
-    /// Gets the bound addresses as JSON when the gateway is ready.
-    pub ready_file: Option<PathBuf>,
-}
-
-/// Where TLS is served and from which files.
-#[derive(Clone, Debug)]
-pub struct TlsSettings {
-    pub listen: SocketAddr,
-    /// Holds `tls.crt` and `tls.key`.
-    pub dir: PathBuf,
-}
-
-/// The gateway's own Redis.
-#[derive(Clone, Debug)]
-pub struct RedisSettings {
-    /// Without a password; those come from the folder.
-    pub url: String,
-    /// Holds `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, each if needed.
-    pub secret_dir: Option<PathBuf>,
-}
-
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
 
 /// What to do.
 #[derive(Debug)]
@@ -151,7 +92,7 @@ impl CheckSettings {
     /// Where the URLs of Channels may lead.
     #[must_use]
     pub fn targets(&self) -> Targets {
-        targets(self.allow_targets.clone())
+        listed(self.allow_targets.clone()).unwrap_or_else(Targets::standalone)
     }
 }
 
@@ -197,11 +138,22 @@ struct Serve {
     #[arg(
         long,
         value_name = "PATH",
-        required = true,
         env = "SIAR_CHANNELS",
         hide_env_values = true
     )]
     channels: Option<PathBuf>,
+    /// Instead of --channels: the Secret with the configuration that the operator compiled, followed on the API server
+    #[arg(long, value_name = "NAMESPACE/NAME", value_parser = secret_name, env = "SIAR_CONFIG_SECRET", hide_env_values = true)]
+    config_secret: Option<(String, String)>,
+    /// Key snapshot.json.gz of that Secret as it is mounted, for a start without API server
+    #[arg(
+        long,
+        value_name = "PATH",
+        requires = "config_secret",
+        env = "SIAR_CONFIG_FILE",
+        hide_env_values = true
+    )]
+    config_file: Option<PathBuf>,
     /// Name of this fleet: Channels with another spec.gateway are not served
     #[arg(long, value_name = "NAME", default_value = "default", value_parser = label, env = "SIAR_GATEWAY", hide_env_values = true)]
     gateway: String,
@@ -259,7 +211,7 @@ struct Serve {
     /// Begins every key and pub/sub channel in Redis
     #[arg(long, value_name = "PREFIX", default_value = "siar", value_parser = key_prefix, env = "SIAR_REDIS_KEY_PREFIX", hide_env_values = true)]
     redis_key_prefix: String,
-    /// Where jwks.url, webhook.url and redis.url of Channels may lead, as auth.shop,*.example.com,10.0.0.0/8; omitted: anywhere but to link-local, multicast and unspecified addresses
+    /// Where jwks.url, webhook.url and redis.url of Channels may lead, as auth.shop,*.example.com,10.0.0.0/8; omitted: anywhere but to link-local, multicast and unspecified addresses, with --config-secret neither to loopback and the API server
     #[arg(long, value_name = "HOST|CIDR,…", value_delimiter = ',', value_parser = Entry::parse, env = "SIAR_ALLOW_TARGETS", hide_env_values = true)]
     allow_targets: Vec<Entry>,
     /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, as 10.0.0.0/8,fd00::/8
@@ -318,15 +270,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoComm
 
 fn settings(serve: Serve) -> Result<Settings, NoCommand> {
     let wrong = |sentence: &str| NoCommand::Wrong(sentence.to_owned());
-    let channels = serve
-        .channels
-        .ok_or_else(|| wrong("Say with --channels where the manifests are."))?;
-    if !channels.exists() {
-        let path = channels.display();
-        return Err(NoCommand::Wrong(format!(
-            "There is no file or folder {path}; name one with --channels."
-        )));
-    }
+    let channels = channels(serve.channels, serve.config_secret, serve.config_file)?;
     if serve.redis.as_deref().is_some_and(|url| !is_redis_url(url)) {
         // The value is not repeated: it may hold a password.
         return Err(wrong(
@@ -349,7 +293,7 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
             secret_dir: serve.redis_secret_dir,
         }),
         redis_key_prefix: serve.redis_key_prefix,
-        allow_targets: targets(serve.allow_targets),
+        allow_targets: listed(serve.allow_targets),
         trusted_proxies: serve.trusted_proxies,
         cookie: serve.cookie,
         workers: serve.workers.map_or_else(cores, usize::from),
@@ -359,6 +303,38 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
         log_format: serve.log_format,
         ready_file: serve.ready_file,
     })
+}
+
+/// Exactly one of both.
+fn channels(
+    path: Option<PathBuf>,
+    secret: Option<(String, String)>,
+    file: Option<PathBuf>,
+) -> Result<ChannelsFrom, NoCommand> {
+    let wrong = |sentence: &str| Err(NoCommand::Wrong(sentence.to_owned()));
+    match (path, secret) {
+        (None, None) => wrong(
+            "Say with --channels where the manifests are, or with --config-secret which Secret the operator writes.",
+        ),
+        (Some(_), Some(_)) => wrong(
+            "Channels come from --channels or from --config-secret, not from both; remove one, also from the environment.",
+        ),
+        (Some(path), None) if !path.exists() => wrong(&format!(
+            "There is no file or folder {}; name one with --channels.",
+            path.display()
+        )),
+        (Some(path), None) => Ok(ChannelsFrom::Files(path)),
+        (None, Some((namespace, name))) => Ok(ChannelsFrom::Secret(SecretSettings {
+            namespace,
+            name,
+            file,
+        })),
+    }
+}
+
+/// None when nothing is listed.
+fn listed(entries: Vec<Entry>) -> Option<Targets> {
+    (!entries.is_empty()).then(|| Targets::listed(entries))
 }
 
 /// Help as it is; of an error the first paragraph, as one line.

@@ -4,6 +4,7 @@
 //! decides what a change means for a stream (`worker`). Used by: `app`, which feeds it; `http`, `worker`.
 
 pub mod files;
+pub mod secret;
 
 use crate::metrics::Metrics;
 use crds::snapshot::Snapshot;

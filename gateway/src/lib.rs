@@ -8,6 +8,7 @@
 pub mod access;
 pub mod address;
 pub mod admin;
+mod api_server;
 pub mod app;
 pub mod args;
 pub mod broker;

@@ -112,6 +112,9 @@ pub struct Metrics {
     pub config_applies: IntCounterVec,
     /// 1 for the revision in force.
     pub config_revision: IntGaugeVec,
+    /// 1 while the last contact with the source of the configuration was good: the API server answered, or the
+    /// manifests could be read.
+    pub config_source_up: IntGauge,
     pub draining: IntGauge,
     /// Part of the last second that a worker was busy; label `worker`.
     pub worker_busy: GaugeVec,
@@ -175,6 +178,10 @@ impl Metrics {
                 "siar_config_revision_info",
                 "1 for the revision in force.",
                 &["revision"],
+            )?,
+            config_source_up: maker.gauge(
+                "siar_config_source_up",
+                "Whether the source of the configuration could be read the last time.",
             )?,
             draining: maker.gauge("siar_draining", "1 from SIGTERM on.")?,
             worker_busy: maker.float_gauges(

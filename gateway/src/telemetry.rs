@@ -8,6 +8,9 @@ use std::io::{self, IsTerminal};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+/// They tell of each retry as an error, and quote answers that they cannot read: a Secret may be in them.
+const SILENT: [&str; 2] = ["kube_client=off", "kube_runtime=off"];
+
 /// Why logging did not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -27,6 +30,9 @@ pub fn start(filter: &str, format: LogFormat) -> Result<(), LogError> {
             value: filter.to_owned(),
             source,
         })?;
+    let parsed = SILENT.into_iter().fold(parsed, |filter, directive| {
+        filter.add_directive(directive.parse().expect("our own filters can be read"))
+    });
     let lines = tracing_subscriber::fmt()
         .with_env_filter(parsed)
         .with_writer(io::stderr)

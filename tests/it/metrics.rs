@@ -9,7 +9,7 @@ use tests::wait::until;
 mod bounds; // series are as many as Channels; probes and status; no secrets in the log
 
 /// Each metric with the labels that may tell its series apart.
-const METRICS: [(&str, &[&str]); 18] = [
+const METRICS: [(&str, &[&str]); 19] = [
     ("siar_connections", &[]),
     ("siar_streams", &CHANNEL),
     ("siar_streams_opened_total", &CHANNEL),
@@ -44,6 +44,7 @@ const METRICS: [(&str, &[&str]); 18] = [
     ("siar_redis_up", &["server"]),
     ("siar_redis_reconnects_total", &["server"]),
     ("siar_config_applies_total", &["result"]),
+    ("siar_config_source_up", &[]),
     ("siar_draining", &[]),
     ("siar_worker_busy_ratio", &["worker"]),
 ];

@@ -14,6 +14,7 @@ const MOST_LINES: usize = 400;
 const LAYERS: [&[&str]; 7] = [
     &[
         "address",
+        "api_server",
         "args",
         "clock",
         "close",
@@ -56,7 +57,7 @@ const KEPT_APART: [(&str, &[&str]); 4] = [
     ("reqwest", &["outbound"]),
     (
         "kube",
-        &["app.rs", "config/secret.rs", "evidence/cluster.rs"],
+        &["api_server.rs", "config/secret", "evidence/cluster.rs"],
     ),
     (
         "axum",

@@ -7,7 +7,7 @@ use crate::http::{Answer, Ask, query};
 use crate::listen::Listen;
 use crate::manifest::Channel;
 use crate::metrics::Metrics;
-use crate::process::{Process, folder};
+use crate::process::{Process, folder, free_port};
 use crate::wait::{until, until_time};
 use rustix::process::Signal;
 use serde_json::Value;
@@ -107,23 +107,42 @@ impl Setup {
 
     /// Starts it and waits until it is ready.
     pub async fn start(self) -> Gateway {
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut gateway = self.begin(any, any);
+        gateway.until_ready().await;
+        gateway
+    }
+
+    /// Starts it, and waits only until its admin port answers: something that it needs is missing yet.
+    pub async fn start_unready(self) -> Gateway {
+        let [public, admin] =
+            [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
+        let gateway = self.begin(public, admin);
+        let lives = Ask::get(admin, "/livez");
+        until("the admin port to answer", || async {
+            let answer = lives.try_send().await;
+            answer.map_err(|error| error.to_string())
+        })
+        .await;
+        gateway
+    }
+
+    fn begin(self, public: SocketAddr, admin: SocketAddr) -> Gateway {
         let folder = folder();
         std::fs::create_dir(folder.path().join("channels")).expect("the folder is ours");
         for (name, documents) in &self.files {
             write(&folder.path().join("channels"), name, &text(documents));
         }
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let process = spawn(&self, folder.path(), any, self.tls.then_some(any), any);
-        let mut gateway = Gateway {
+        let process = spawn(&self, folder.path(), public, self.tls.then_some(any), admin);
+        Gateway {
             setup: self,
             folder,
             process,
-            public: any,
+            public,
             tls: None,
-            admin: any,
-        };
-        gateway.until_ready().await;
-        gateway
+            admin,
+        }
     }
 }
 
@@ -310,7 +329,8 @@ impl Gateway {
         self.folder.path().join("ready.json")
     }
 
-    async fn until_ready(&mut self) {
+    /// Waits until it is ready.
+    pub async fn until_ready(&mut self) {
         let file = self.ready_file();
         let ready = until_time(Duration::from_secs(40), "the gateway to be ready", || {
             self.process.must_run();

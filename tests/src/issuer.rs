@@ -9,7 +9,7 @@ use std::ops::Deref;
 use std::time::Instant;
 
 mod key;
-pub use key::{Algorithm, Key, base64url, parts};
+pub use key::{Algorithm, Key, base64, base64url, parts};
 
 /// What is served.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ pub mod listen;
 pub mod manifest;
 pub mod metrics;
 pub mod process;
+pub mod published;
 pub mod redis;
 pub mod scripted;
 pub mod sse;

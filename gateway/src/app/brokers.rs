@@ -13,6 +13,7 @@ use crate::tasks::Essential;
 use crate::topics::Brokers;
 use crds::policy::RedisServer;
 use crds::secret::Secret;
+use crds::targets::Targets;
 use std::fs::File;
 use std::future::Future;
 use std::io::{ErrorKind, Read};
@@ -34,6 +35,7 @@ const ASK_EVERY: Duration = Duration::from_millis(50);
 /// this one has answered and raw messages are numbered. `random` gives seeds.
 pub fn make(
     settings: &Settings,
+    targets: &Targets,
     metrics: &Arc<Metrics>,
     essential: &Essential,
     random: fn() -> u64,
@@ -63,7 +65,7 @@ pub fn make(
             })
         }
     };
-    let targets = Arc::new(settings.allow_targets.clone());
+    let targets = Arc::new(targets.clone());
     let named = Box::new(move |server: &Arc<RedisServer>, sink| {
         let source = Source::named(server.clone(), targets.clone());
         let redis = connect(source, sink);

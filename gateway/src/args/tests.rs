@@ -35,7 +35,8 @@ fn without_flags_it_listens_on_loopback_and_keeps_in_memory() {
     assert_eq!(settings.drain, Duration::from_secs(30));
     assert!(settings.workers >= 1);
     assert_eq!(settings.cookie, "siar_token");
-    assert_eq!(settings.allow_targets, Targets::standalone());
+    assert_eq!(settings.allow_targets, None);
+    assert_eq!(settings.channels, ChannelsFrom::Files(PathBuf::from(".")));
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn listed_targets_replace_the_default_and_may_be_listed_in_parts() {
     let parsed =
         ["auth.shop", "*.example.com", "10.0.0.0/8"].map(|text| Entry::parse(text).unwrap());
     let settings = serve("--allow-targets auth.shop,*.example.com --allow-targets 10.0.0.0/8");
-    assert_eq!(settings.allow_targets, Targets::listed(parsed));
+    assert_eq!(settings.allow_targets, Some(Targets::listed(parsed)));
     let Ok(Command::Check(check)) = parse_line("siar-gateway check . --allow-targets 10.1.2.3")
     else {
         panic!("no check");
@@ -76,9 +77,31 @@ fn listed_targets_replace_the_default_and_may_be_listed_in_parts() {
 }
 
 #[test]
+fn channels_come_from_a_secret_and_its_mounted_copy() {
+    let line =
+        "siar-gateway --config-secret siar/siar-edge.v2 --config-file /config/snapshot.json.gz";
+    let Ok(Command::Serve(settings)) = parse_line(line) else {
+        panic!("{line:?} is not taken");
+    };
+    let secret = SecretSettings {
+        namespace: "siar".to_owned(),
+        name: "siar-edge.v2".to_owned(),
+        file: Some(PathBuf::from("/config/snapshot.json.gz")),
+    };
+    assert_eq!(settings.channels, ChannelsFrom::Secret(secret));
+}
+
+#[test]
 fn what_is_wrong_is_told_in_one_sentence() {
     check_wrong("", "--channels");
+    check_wrong("", "--config-secret");
     check_wrong("--channels /nowhere/at/all", "/nowhere/at/all");
+    check_wrong("--channels . --config-secret a/b", "not from both");
+    check_wrong("--channels . --config-file a", "--config-secret");
+    check_wrong("--config-file a", "--config-secret");
+    for name in ["b", "/b", "a/", "a/b/c", "A/b", "a/b..c", "a/-b", "a.b/c"] {
+        check_wrong(&format!("--config-secret {name}"), "NAMESPACE/NAME");
+    }
     check_wrong("--channels . --listen here", "--listen");
     check_wrong("--channels . --nope", "--nope");
     check_wrong("--channels . --workers 0", "--workers");

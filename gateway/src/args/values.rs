@@ -3,7 +3,6 @@
 //! Owns: one function for each kind of value, its error the end of a sentence. Pure. Used by: `args`.
 
 use crds::duration::DurationText;
-use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use serde_json::Value;
 use std::net::IpAddr;
@@ -14,14 +13,28 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(3600);
 
 /// A DNS label, as names of fleets and namespaces are.
 pub fn label(text: &str) -> Result<String, &'static str> {
-    let within = (1..=63).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
-    if !within || text.starts_with('-') || text.ends_with('-') {
+    if text.len() > 63 || !is_part(text) {
         return Err("use 1 to 63 of a-z, 0-9 and -, beginning and ending with a letter or digit");
     }
     Ok(text.to_owned())
+}
+
+/// What stands between the dots of a name in Kubernetes.
+fn is_part(text: &str) -> bool {
+    let mut bytes = text.bytes();
+    bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !(text.is_empty() || text.starts_with('-') || text.ends_with('-'))
+}
+
+/// Namespace and name of a Secret.
+pub fn secret_name(text: &str) -> Result<(String, String), &'static str> {
+    const WRONG: &str = "write NAMESPACE/NAME, as in siar/siar-default";
+    let (namespace, name) = text.split_once('/').ok_or(WRONG)?;
+    let namespace = label(namespace).or(Err(WRONG))?;
+    if name.len() > 253 || !name.split('.').all(is_part) {
+        return Err(WRONG);
+    }
+    Ok((namespace, name.to_owned()))
 }
 
 /// Without braces, which decide the slot in a cluster, and without glob characters.
@@ -74,14 +87,6 @@ pub fn lifetime(text: &str) -> Result<Duration, &'static str> {
         .contains(&time)
         .then_some(time)
         .ok_or(WRONG)
-}
-
-/// What is listed, else the default of a gateway that reads manifests from files.
-pub fn targets(entries: Vec<Entry>) -> Targets {
-    if entries.is_empty() {
-        return Targets::standalone();
-    }
-    Targets::listed(entries)
 }
 
 /// Up to an hour.

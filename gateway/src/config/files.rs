@@ -81,7 +81,10 @@ impl Files {
     }
 
     async fn look(&mut self) -> Option<Arc<Snapshot>> {
-        let reading = match self.settled().await {
+        let settled = self.settled().await;
+        let up = &self.metrics.config_source_up;
+        up.set(settled.is_ok().into());
+        let reading = match settled {
             Ok(reading) => reading?,
             Err(error) => {
                 if self.no_reading.as_ref() != Some(&error) {

@@ -6,13 +6,14 @@
 use super::question::Question;
 use crate::access::Action;
 use crate::access::review::Verdict;
+use crate::api_server::{ApiServer, Limits, word};
 use crds::policy::ServiceAccounts;
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
 use k8s_openapi::api::authorization::v1::{
     ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
 };
 use kube::api::PostParams;
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Mutex, Semaphore};
@@ -106,19 +107,12 @@ impl Cluster {
         if let Some(client) = &*client {
             return Ok(client.clone());
         }
-        let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-        config.connect_timeout = Some(REVIEW_TIME);
-        config.read_timeout = Some(REVIEW_TIME);
-        config.default_retry = false;
-        Ok(client.insert(Client::try_from(config)?).clone())
-    }
-}
-
-/// What went wrong. Of an answer of the API server only code and reason: its message may repeat the token.
-fn word(error: &kube::Error) -> String {
-    match error {
-        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-        other => other.to_string(),
+        let limits = Limits {
+            connect: REVIEW_TIME,
+            read: REVIEW_TIME,
+        };
+        let made = ApiServer::infer().await?.client(limits)?;
+        Ok(client.insert(made).clone())
     }
 }
 

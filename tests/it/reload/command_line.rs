@@ -153,6 +153,15 @@ fn wrong_input_ends_with_2_and_one_sentence() {
     let path = channels.path().to_str().unwrap();
     for (arguments, says) in [
         (&[][..], "--channels"),
+        (
+            &["--channels", path, "--config-secret", "a/b"],
+            "not from both",
+        ),
+        (&["--config-secret", "b"], "NAMESPACE/NAME"),
+        (
+            &["--channels", path, "--config-file", path],
+            "--config-secret",
+        ),
         (&["--channels", "/nowhere"], "/nowhere"),
         (&["--channels", path, "--listen", "nonsense"], "--listen"),
         (&["--channels", path, "--listen", "127.0.0.1"], "--listen"),
@@ -212,6 +221,8 @@ fn help_lists_every_flag() {
     assert_eq!((code, error.as_str()), (Some(0), ""));
     for flag in [
         "--channels",
+        "--config-secret",
+        "--config-file",
         "--gateway",
         "--default-namespace",
         "--listen",

@@ -53,7 +53,10 @@ pub(super) fn spawn(
             flags.extend([name.to_owned(), value]);
         }
     };
-    default("--channels", folder.join("channels").display().to_string());
+    // Channels come from one place only.
+    if !setup.flags.iter().any(|flag| flag == "--config-secret") {
+        default("--channels", folder.join("channels").display().to_string());
+    }
     default(
         "--ready-file",
         folder.join("ready.json").display().to_string(),

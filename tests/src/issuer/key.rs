@@ -253,7 +253,9 @@ pub fn base64url(bytes: impl AsRef<[u8]>) -> String {
     text.replace('+', "-").replace('/', "_")
 }
 
-fn base64(bytes: &[u8]) -> String {
+/// As Kubernetes writes bytes.
+#[must_use]
+pub fn base64(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut text = String::new();
     for three in bytes.chunks(3) {
