@@ -40,6 +40,39 @@ fn a_rule_is_of_exactly_one_kind() {
 }
 
 #[test]
+fn shared_keys_and_public_keys_do_not_mix() {
+    use serde_json::json;
+    let jwt = |keys: &str, of, algorithms: &[&str]| {
+        let jwt = json!({ keys: of, "algorithms": algorithms });
+        json!({"access": {"publish": [{"jwt": jwt}]}})
+    };
+    let key = || json!({"secretRef": {"name": "a", "key": "b"}});
+    let jwks = || json!({"url": "https://a/keys?a=b@c"});
+    check(jwt("key", key(), &["HS256", "HS512"]), "");
+    check(jwt("jwks", jwks(), &["RS256", "EdDSA"]), "");
+    check(
+        jwt("key", key(), &["HS256", "RS256"]),
+        "a rule of its own for HS algorithms",
+    );
+    check(jwt("jwks", jwks(), &["HS256"]), "use key instead of jwks");
+    check(
+        jwt("jwks", json!({"url": "https://ana:pw@a/keys"}), &["RS256"]),
+        "no place for secrets",
+    );
+}
+
+#[test]
+fn an_entry_of_a_list_is_named() {
+    use serde_json::json;
+    check(json!({"topics": ["a", "b.{user}"]}), "");
+    check(json!({"topics": ["a", "b.{user"]}), "spec.topics[1]");
+    check(
+        json!({"access": {"origins": ["*", "https://a/"]}}),
+        "spec.access.origins[1]",
+    );
+}
+
+#[test]
 fn durations_have_ranges() {
     use serde_json::json;
     check(json!({"stream": {"maxAge": "0s"}}), "");
