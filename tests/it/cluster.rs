@@ -169,16 +169,19 @@ async fn a_watch_from_before_a_compaction_is_told_to_begin_anew() {
     let object = json!({ "metadata": { "name": "kept" } });
     let before = cluster.create(path, &object).await.expect(201).json();
     let before = before["metadata"]["resourceVersion"].as_str().unwrap();
-    let watch = format!("{path}?watch=1&timeoutSeconds=1&resourceVersion={before}");
-    let change = json!({ "data": { "key": "value" } });
-    let _ = cluster
-        .merge(&format!("{path}/kept"), &change)
-        .await
-        .expect(200);
+    let watch = format!("{path}?watch=1&timeoutSeconds=3&resourceVersion={before}");
+    let change = async |value: &str| {
+        let change = json!({ "data": { "key": value } });
+        let answer = cluster.merge(&format!("{path}/kept"), &change).await;
+        let _ = answer.expect(200);
+    };
+    change("once").await;
     let seen = cluster.get(&watch).await.expect(200).json();
     assert_eq!(seen["type"], "MODIFIED", "{seen}");
+    // The last change is not forgotten, so there must be one behind it.
+    change("twice").await;
     let oldest = cluster.compact().await;
-    assert!(oldest > before.parse().unwrap());
+    assert!(oldest > before.parse::<i64>().unwrap() + 1);
     let seen = cluster.get(&watch).await;
     let code = if seen.status == 200 {
         seen.json()["object"]["code"].take()

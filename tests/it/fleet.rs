@@ -71,6 +71,8 @@ async fn a_deleted_pod_is_seen_to_drain_before_it_goes() {
     let fleet = fleet(&cluster, &folder, 1).await;
     let pod = fleet.until_ready(1).await.remove(0);
     let mut listener = pod.listen("orders").await;
+    pod.publish("orders", "still here").await;
+    assert_eq!(listener.next().await.data, "still here");
     // Nothing is looked after, so what the API server says does not pass before it is seen.
     fleet.kubelet(false).await;
     fleet.delete(&pod.name).await;

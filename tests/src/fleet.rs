@@ -5,6 +5,7 @@
 //! of the operator, and of gateways in a cluster.
 
 use crate::cluster::{ADMIN, Api, Cluster};
+use crate::http::{Ask, query};
 use crate::listen::Listen;
 use crate::metrics::Metrics;
 use crate::process::{folder, free_port};
@@ -315,6 +316,14 @@ impl Pod {
         Listen::at(self.public).channel(topic)
     }
 
+    /// Publishes data to a topic that anybody may publish to.
+    pub async fn publish(&self, topic: &str, data: impl AsRef<[u8]>) {
+        let path = format!("/publish{}", query(&[("channel", topic)]));
+        let ask = Ask::post(self.public, &path, data.as_ref());
+        let ask = ask.header("Content-Type", "text/plain; charset=utf-8");
+        let _ = ask.send().await.expect(200);
+    }
+
     /// Its metrics now.
     pub async fn metrics(&self) -> Metrics {
         Metrics::of(self.admin).await
@@ -322,7 +331,7 @@ impl Pod {
 
     /// Its `/status` now.
     pub async fn status(&self) -> Value {
-        let ask = crate::http::Ask::get(self.admin, "/status");
+        let ask = Ask::get(self.admin, "/status");
         ask.send().await.expect(200).json()
     }
 }

@@ -7,7 +7,7 @@ use crate::http::{Answer, Ask};
 use serde_json::{Value, json};
 
 impl Cluster {
-    /// Makes etcd forget all that was before now, and answers the oldest revision that it still has.
+    /// Makes etcd forget all but what is and its last change, and answers the oldest revision that it still has.
     pub async fn compact(&self) -> i64 {
         let any = json!({ "key": "AA==", "limit": 1 });
         let now = self.etcd("/v3/kv/range", &any).await.expect(200).json();
