@@ -6,6 +6,7 @@
 mod access;
 mod delivery;
 mod redis;
+mod rules;
 mod status;
 
 pub use access::{
@@ -87,9 +88,9 @@ pub struct ChannelSpec {
     #[serde(default = "default_gateway")]
     #[schemars(
         length(min = 1, max = 40),
-        regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
+        regex(pattern = rules::GATEWAY)
     )]
-    #[x_kube(validation = kube::core::Rule::new("self == oldSelf").message("a Channel stays with its gateway; create a new Channel instead"))]
+    #[x_kube(validation = rules::gateway(), validation = rules::same_gateway())]
     pub gateway: String,
 
     /// The topics that the Channel owns, each a name such as `orders` or a pattern such as
@@ -99,7 +100,8 @@ pub struct ChannelSpec {
     #[schemars(
         length(min = 1, max = 16),
         inner(length(min = 1, max = 255)),
-        extend("x-kubernetes-list-type" = "set")
+        extend("x-kubernetes-list-type" = "set"),
+        transform = rules::each_topic
     )]
     pub topics: Vec<String>,
 

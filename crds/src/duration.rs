@@ -15,7 +15,7 @@ const PART_DIGITS: usize = 5;
 /// The most parts of one duration.
 const PARTS: usize = 3;
 /// What the schema says; [`DurationText::read`] does the same by hand.
-const PATTERN: &str = "^([0-9]{1,5}(ms|s|m|h)){1,3}$";
+pub const PATTERN: &str = "^([0-9]{1,5}(ms|s|m|h)){1,3}$";
 
 /// A duration as it stands in the manifest, unchecked until [`DurationText::read`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

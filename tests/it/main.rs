@@ -14,10 +14,12 @@ mod browser; // the main job: Flask publishes, a page listens, the gateway dies 
 mod cluster; // a real Kubernetes API server knows Channels, tokens and who may do what
 mod config_secret; // the configuration from the Secret of the operator, whatever happens to it and to the API server
 mod connections; // several requests on one connection, and the wrong protocol for a port
+mod crd; // what the API server refuses of a Channel and how, what it keeps and shows
 mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod endings; // every stream ends with a named reason
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
+mod fleet; // the fleets of the harness are what an operator finds on a real cluster
 mod golden; // printed files are what the code prints
 mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
 mod hostile_input; // whatever is sent is answered or cut, counted, and hurts nobody else
@@ -29,6 +31,7 @@ mod publish; // each way to publish, and what is answered
 mod reload; // manifests that change, `check`, the command line
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
 mod revoke; // what a new configuration does to open streams
+mod roles; // operator and gateway have the rights that they need, and no others
 mod rules; // rules that are not served, Secrets that are not there
 mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody

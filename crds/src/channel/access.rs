@@ -4,6 +4,7 @@
 //! A rule is a struct of options with exactly one set, since the API server knows no tagged unions.
 
 use super::redis::SecretReference;
+use super::rules;
 use crate::duration::DurationText;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -23,13 +24,9 @@ pub struct AccessSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(
         length(max = 32),
-        inner(
-            length(min = 1, max = 255),
-            regex(
-                pattern = r"^(\*|[A-Za-z][-+.A-Za-z0-9]*://(\[[0-9A-Fa-f:.]+\]|[-._A-Za-z0-9]+)(:[0-9]{1,5})?)$"
-            )
-        ),
-        extend("x-kubernetes-list-type" = "set")
+        inner(length(min = 1, max = 255)),
+        extend("x-kubernetes-list-type" = "set"),
+        transform = rules::each_origin
     )]
     pub origins: Vec<String>,
 
@@ -99,6 +96,10 @@ pub struct TokensRule {
 /// JSON Web Tokens.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[x_kube(validation = kube::core::Rule::new("has(self.jwks) != has(self.key)").message("set exactly one of jwks, key"))]
+#[x_kube(
+    validation = rules::algorithms_of_one_side(),
+    validation = rules::no_published_shared_key()
+)]
 #[serde(rename_all = "camelCase")]
 pub struct JwtRule {
     /// The issuer that a token must name. When left out, any issuer will do.
@@ -143,7 +144,8 @@ fn yes() -> bool {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 pub struct JwksSource {
     /// The address of the key set.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^https?://[^ ]+$"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = rules::WEB_URL))]
+    #[x_kube(validation = rules::web_url(), validation = rules::web_url_without_password())]
     pub url: String,
 }
 
@@ -161,16 +163,18 @@ pub struct SecretKeyReference {
     /// The name of the Secret.
     #[schemars(
         length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+        regex(pattern = rules::SECRET_NAME)
     )]
+    #[x_kube(validation = rules::secret_name())]
     pub name: String,
 
     /// The key in the Secret.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[-._a-zA-Z0-9]+$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = rules::SECRET_KEY))]
+    #[x_kube(validation = rules::secret_key())]
     pub key: String,
 }
 
-/// An algorithm that signs tokens.
+/// An algorithm that signs tokens: HS256, HS384, HS512, RS256, RS384, RS512, PS256, ES256, ES384 or EdDSA.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum JwtAlgorithm {
@@ -202,7 +206,7 @@ pub struct ServiceAccountsRule {
 
     /// How often the cluster is asked again for a stream that stays open, 10s to 1h.
     #[serde(default = "default_recheck")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('1h')").message("use 10s to 1h"))]
+    #[x_kube(validation = rules::time("10s", "1h"))]
     pub recheck: DurationText,
 }
 
@@ -222,17 +226,18 @@ pub struct WebhookRule {
     /// and path. The answer is 200 with a JSON object: allow, and if you like identity and expires (seconds
     /// since 1970). A no with an identity is 403 and without one 401. Anything else counts as
     /// unavailable.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = "^https?://[^ ]+$"))]
+    #[schemars(length(min = 1, max = 1024), regex(pattern = rules::WEB_URL))]
+    #[x_kube(validation = rules::web_url(), validation = rules::web_url_without_password())]
     pub url: String,
 
     /// How long the answer may take, 100ms to 10s.
     #[serde(default = "default_timeout")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('10s')").message("use 100ms to 10s"))]
+    #[x_kube(validation = rules::time("100ms", "10s"))]
     pub timeout: DurationText,
 
     /// How often the service is asked again for a stream that stays open, 10s to 1h.
     #[serde(default = "default_recheck")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('10s') && duration(self) <= duration('1h')").message("use 10s to 1h"))]
+    #[x_kube(validation = rules::time("10s", "1h"))]
     pub recheck: DurationText,
 }
 

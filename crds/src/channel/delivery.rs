@@ -3,6 +3,7 @@
 //! Owns: `spec.history`, `spec.stream`, `spec.limits`, `spec.scaling` and their defaults.
 //! Never: checks a range again (`policy` does). Used by: `channel`.
 
+use super::rules;
 use crate::duration::DurationText;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -17,7 +18,7 @@ pub struct HistorySpec {
 
     /// How long a topic is kept after its last message, 1s to 168h. It is not the age of a message.
     #[serde(default = "default_ttl")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('168h')").message("use 1s to 168h"))]
+    #[x_kube(validation = rules::time("1s", "168h"))]
     pub ttl: DurationText,
 }
 
@@ -32,19 +33,19 @@ pub struct StreamSpec {
     /// Silence after which a stream sends a comment, so that nothing between gateway and browser
     /// takes it for dead; 1s to 5m.
     #[serde(default = "default_heartbeat")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('5m')").message("use 1s to 5m"))]
+    #[x_kube(validation = rules::time("1s", "5m"))]
     pub heartbeat: DurationText,
 
     /// How long a browser waits before it comes back, 100ms to 1m. Each stream is told 0.5 to 1.5
     /// times as much, so that browsers do not return together.
     #[serde(default = "default_retry")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1m')").message("use 100ms to 1m"))]
+    #[x_kube(validation = rules::time("100ms", "1m"))]
     pub retry: DurationText,
 
     /// The age, give or take 20 %, at which a stream ends with the reason rotated and the browser
     /// comes back, perhaps to another pod; 1m to 24h, or 0s for never.
     #[serde(default = "default_max_age")]
-    #[x_kube(validation = kube::core::Rule::new("duration(self) == duration('0s') || (duration(self) >= duration('1m') && duration(self) <= duration('24h'))").message("use 1m to 24h, or 0s for never"))]
+    #[x_kube(validation = rules::time_or_never("1m", "24h"))]
     pub max_age: DurationText,
 }
 

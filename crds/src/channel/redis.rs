@@ -2,6 +2,7 @@
 //!
 //! Owns: `spec.redis`, `spec.ingest`. Never: opens a connection or reads a Secret. Used by: `channel`.
 
+use super::rules;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,9 +15,12 @@ pub struct RedisSpec {
     /// name and password never stand here: they come from the Secret that secretRef names.
     #[schemars(
         length(min = 1, max = 1024),
-        regex(pattern = r"^(redis|rediss|redis\+sentinel|redis\+cluster)://[^ ]+$")
+        regex(pattern = rules::REDIS_URL)
     )]
-    #[x_kube(validation = kube::core::Rule::new("!self.contains('@')").message("put the user name and the password into the Secret that secretRef names, not into the URL"))]
+    #[x_kube(
+        validation = rules::redis_url(),
+        validation = rules::redis_url_without_password()
+    )]
     pub url: String,
 
     /// A Secret in the Channel's namespace with any of the keys username, password, ca.crt,
@@ -28,6 +32,7 @@ pub struct RedisSpec {
     /// Put before topic names for apps that PUBLISH to Redis directly.
     #[serde(default)]
     #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::prefix())]
     pub prefix: String,
 }
 
@@ -38,12 +43,13 @@ pub struct SecretReference {
     /// The name of the Secret.
     #[schemars(
         length(min = 1, max = 253),
-        regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
+        regex(pattern = rules::SECRET_NAME)
     )]
+    #[x_kube(validation = rules::secret_name())]
     pub name: String,
 }
 
-/// A kind of app that publishes to Redis directly.
+/// A kind of app that publishes to Redis directly: FlaskSse, Juggernaut or Raw.
 #[derive(JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ingest {
     /// Apps with Flask-SSE: one JSON object with data, type, id and retry for each message.

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::duration::DurationText;
+use crate::pattern::TopicPattern;
+use proptest::prelude::*;
 
 fn channel(spec: serde_json::Value) -> Channel {
     Channel::new("orders", serde_json::from_value(spec).unwrap())
@@ -36,6 +38,39 @@ fn a_rule_is_of_exactly_one_kind() {
     check(
         rules(json!([{"jwt": {"algorithms": ["RS256"]}}])),
         "set exactly one of jwks, key",
+    );
+}
+
+#[test]
+fn shared_keys_and_public_keys_do_not_mix() {
+    use serde_json::json;
+    let jwt = |keys: &str, of, algorithms: &[&str]| {
+        let jwt = json!({ keys: of, "algorithms": algorithms });
+        json!({"access": {"publish": [{"jwt": jwt}]}})
+    };
+    let key = || json!({"secretRef": {"name": "a", "key": "b"}});
+    let jwks = || json!({"url": "https://a/keys?a=b@c"});
+    check(jwt("key", key(), &["HS256", "HS512"]), "");
+    check(jwt("jwks", jwks(), &["RS256", "EdDSA"]), "");
+    check(
+        jwt("key", key(), &["HS256", "RS256"]),
+        "a rule of its own for HS algorithms",
+    );
+    check(jwt("jwks", jwks(), &["HS256"]), "use key instead of jwks");
+    check(
+        jwt("jwks", json!({"url": "https://ana:pw@a/keys"}), &["RS256"]),
+        "no place for secrets",
+    );
+}
+
+#[test]
+fn an_entry_of_a_list_is_named() {
+    use serde_json::json;
+    check(json!({"topics": ["a", "b.{user}"]}), "");
+    check(json!({"topics": ["a", "b.{user"]}), "spec.topics[1]");
+    check(
+        json!({"access": {"origins": ["*", "https://a/"]}}),
+        "spec.access.origins[1]",
     );
 }
 
@@ -111,4 +146,17 @@ fn every_secret_that_is_named_is_told_once() {
         Vec::from_iter(spec.secret_names()),
         ["key", "readers", "redis"]
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is refused in words here would be refused by `policy`, too; never more.
+    #[test]
+    fn the_schema_refuses_no_topic_that_is_one(text in r"[a-z ä{}_*\n\u{a0}]{1,10}") {
+        let spec = serde_json::json!({"topics": [text]});
+        if channel(spec).validate_cel().is_err() {
+            prop_assert!(TopicPattern::parse(&text).is_err(), "{:?}", text);
+        }
+    }
 }

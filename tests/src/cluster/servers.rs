@@ -3,7 +3,7 @@
 //! Owns: where their binaries are, their flags and ports, and that both end. Never: keeps anything beyond its test, or
 //! listens elsewhere than on 127.0.0.1. Used by: `cluster`.
 
-use super::{ADMIN, authorized};
+use super::{ADMIN, Api, token};
 use crate::certs::Certs;
 use crate::http::Ask;
 use crate::process::{Helpers, Process, cache, free_port};
@@ -18,7 +18,7 @@ const PORT_TRIES: usize = 5;
 /// How often a starting server is asked.
 const PERIOD: Duration = Duration::from_millis(50);
 /// How long a start may take on a slow, busy machine.
-const START: Duration = DEADLINE.saturating_mul(4);
+pub const START: Duration = DEADLINE.saturating_mul(4);
 /// What tokens of service accounts name as their issuer.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
@@ -27,6 +27,7 @@ pub struct Servers {
     api: Process,
     etcd: Process,
     ports: Ports,
+    flags: Vec<String>,
 }
 
 #[derive(Clone, Copy)]
@@ -38,16 +39,17 @@ struct Ports {
 
 impl Servers {
     /// Starts both and waits until the API server is ready.
-    pub async fn start(certs: &Certs, folder: &Path) -> Self {
+    pub async fn start(certs: &Certs, folder: &Path, flags: Vec<String>) -> Self {
         for _ in 0..PORT_TRIES {
             let [api, etcd, peers] = [free_port(), free_port(), free_port()];
             let ports = Ports { api, etcd, peers };
             // The API server waits for etcd by itself.
             let etcd = spawn_etcd(ports, folder);
             let mut servers = Self {
-                api: spawn_api(ports, certs, folder),
+                api: spawn_api(ports, certs, folder, &flags),
                 etcd,
                 ports,
+                flags: flags.clone(),
             };
             if servers.ready(certs).await {
                 return servers;
@@ -59,6 +61,11 @@ impl Servers {
     /// Where the API server listens.
     pub fn address(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.ports.api))
+    }
+
+    /// Where etcd listens.
+    pub fn etcd(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.etcd))
     }
 
     /// The API server.
@@ -74,7 +81,7 @@ impl Servers {
     /// Starts the API server on the port that it had, and waits until it is ready.
     pub async fn start_api(&mut self, certs: &Certs, folder: &Path) {
         for _ in 0..PORT_TRIES {
-            self.api = spawn_api(self.ports, certs, folder);
+            self.api = spawn_api(self.ports, certs, folder, &self.flags);
             if self.ready(certs).await {
                 return;
             }
@@ -93,8 +100,9 @@ impl Servers {
                     return false;
                 }
             }
-            let [readyz, namespace] = ["/readyz", "/api/v1/namespaces/default"]
-                .map(|path| authorized(certs, ADMIN, Ask::get(self.address(), path)));
+            let api = Api::new(self.address(), certs.client(), &token(ADMIN));
+            let [readyz, namespace] =
+                ["/readyz", "/api/v1/namespaces/default"].map(|path| api.get(path));
             let status = async |ask: Ask| ask.try_send().await.map_or(0, |answer| answer.status);
             if status(readyz).await == 200 && status(namespace).await == 200 {
                 return true;
@@ -127,7 +135,7 @@ fn spawn_etcd(ports: Ports, folder: &Path) -> Process {
     Process::start("etcd", Helpers::None, command, &folder.join("etcd.log"))
 }
 
-fn spawn_api(ports: Ports, certs: &Certs, folder: &Path) -> Process {
+fn spawn_api(ports: Ports, certs: &Certs, folder: &Path, flags: &[String]) -> Process {
     let mut command = Command::new(binary("kube-apiserver"));
     let file = |name: &str| certs.path(name).display().to_string();
     let own = [
@@ -152,6 +160,7 @@ fn spawn_api(ports: Ports, certs: &Certs, folder: &Path) -> Process {
         ),
     ];
     command.args(own.map(|(name, value)| format!("--{name}={value}")));
+    command.args(flags);
     let log = folder.join("kube-apiserver.log");
     Process::start("kube-apiserver", Helpers::None, command, &log)
 }
