@@ -13,6 +13,7 @@ mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
 mod cluster; // a real Kubernetes API server knows Channels, tokens and who may do what
 mod connections; // several requests on one connection, and the wrong protocol for a port
+mod crd; // what the API server refuses of a Channel and how, what it keeps and shows
 mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod endings; // every stream ends with a named reason

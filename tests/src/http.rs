@@ -47,15 +47,20 @@ impl Ask {
     /// `POST path` with `body`.
     #[must_use]
     pub fn post(address: SocketAddr, path: &str, body: impl Into<Vec<u8>>) -> Self {
-        let mut ask = Self::new(address, "POST", path);
-        ask.request.body = body.into();
-        ask
+        Self::new(address, "POST", path).body(body)
     }
 
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.request.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sends that body.
+    #[must_use]
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.request.body = body.into();
         self
     }
 
