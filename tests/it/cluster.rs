@@ -1,9 +1,10 @@
 //! A real Kubernetes API server knows Channels, tokens and who may do what.
 
 use serde_json::{Value, json};
+use std::time::Duration;
 use tests::cluster::{ADMIN, Cluster, Setup};
 use tests::http::Ask;
-use tests::wait::until;
+use tests::wait::{until, until_time};
 
 #[tokio::test]
 async fn kubectl_shows_a_channel_that_was_applied() {
@@ -201,4 +202,76 @@ async fn may(cluster: &Cluster, account: &str, verb: &str, channel: &str) -> boo
     let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     let answer = cluster.create(path, &review).await.expect(201);
     answer.json()["status"]["allowed"].as_bool().unwrap()
+}
+
+#[tokio::test]
+async fn a_watch_from_before_a_compaction_is_told_to_begin_anew() {
+    // The API server would answer from its own memory of recent changes.
+    let setup = Setup::default().flag("watch-cache", "false");
+    let cluster = setup.start().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let object = json!({ "metadata": { "name": "kept" } });
+    let before = cluster.create(path, &object).await.expect(201).json();
+    let before = before["metadata"]["resourceVersion"].as_str().unwrap();
+    let watch = format!("{path}?watch=1&timeoutSeconds=3&resourceVersion={before}");
+    let change = async |value: &str| {
+        let change = json!({ "data": { "key": value } });
+        let answer = cluster.merge(&format!("{path}/kept"), &change).await;
+        let _ = answer.expect(200);
+    };
+    change("once").await;
+    let seen = cluster.get(&watch).await.expect(200).json();
+    assert_eq!(seen["type"], "MODIFIED", "{seen}");
+    // The last change is not forgotten, so there must be one behind it.
+    change("twice").await;
+    let oldest = cluster.compact().await;
+    assert!(oldest > before.parse::<i64>().unwrap() + 1);
+    let seen = cluster.get(&watch).await;
+    let code = if seen.status == 200 {
+        seen.json()["object"]["code"].take()
+    } else {
+        json!(seen.status)
+    };
+    assert_eq!(code, 410, "{}", seen.text());
+}
+
+#[tokio::test]
+async fn controllers_empty_a_namespace_and_collect_what_has_no_owner() {
+    let cluster = Setup::default().controllers().start().await;
+    cluster.kubectl(&["create", "namespace", "shop"]).await;
+    let owner = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "owner", "namespace": "shop" } });
+    cluster.apply(&owner).await;
+    let maps = "/api/v1/namespaces/shop/configmaps";
+    let uid = cluster
+        .get(&format!("{maps}/owner"))
+        .await
+        .expect(200)
+        .json()["metadata"]["uid"]
+        .take();
+    let owner = json!([{ "apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": uid }]);
+    let owned = json!({ "metadata": { "name": "owned", "ownerReferences": owner } });
+    let _ = cluster.create(maps, &owned).await.expect(201);
+    let _ = cluster.delete(&format!("{maps}/owner")).await.expect(200);
+    until_gone(&cluster, &format!("{maps}/owned")).await;
+    let _ = cluster
+        .create(maps, &json!({ "metadata": { "name": "other" } }))
+        .await
+        .expect(201);
+    let _ = cluster.delete("/api/v1/namespaces/shop").await.expect(200);
+    until_gone(&cluster, "/api/v1/namespaces/shop").await;
+    let _ = cluster.get(&format!("{maps}/other")).await.expect(404);
+}
+
+async fn until_gone(cluster: &Cluster, path: &str) {
+    until_time(
+        Duration::from_secs(60),
+        format!("{path} to be gone"),
+        || async {
+            let status = cluster.get(path).await.status;
+            (status == 404)
+                .then_some(())
+                .ok_or(format!("it is answered with {status}"))
+        },
+    )
+    .await;
 }

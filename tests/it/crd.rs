@@ -30,10 +30,7 @@ fn channel(name: &str, spec: Value) -> Value {
 
 /// Changes a Channel, or with `orders/status` its status.
 async fn patch(cluster: &Cluster, name: &str, change: &Value) -> Answer {
-    let path = format!("{CHANNELS}/{name}");
-    let ask = cluster.ask(ADMIN, "PATCH", &path).body(change.to_string());
-    let merge = "application/merge-patch+json";
-    ask.header("Content-Type", merge).send().await
+    cluster.merge(&format!("{CHANNELS}/{name}"), change).await
 }
 
 #[tokio::test]

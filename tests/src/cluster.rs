@@ -1,12 +1,13 @@
-//! A real Kubernetes API server with an etcd of its own. There are no nodes and no controllers: no default
-//! ServiceAccounts, nothing in the roles that others aggregate into (`view`, `edit`, `admin`), no garbage collector.
+//! A real Kubernetes API server with an etcd of its own. There are no nodes, and no controllers unless they are asked
+//! for: no default ServiceAccounts, nothing in the roles that others aggregate into (`view`, `edit`, `admin`), no
+//! garbage collector.
 //!
-//! Owns: both servers, the identities that may use them, and `kubectl`. Never: is shared by two tests.
+//! Owns: the servers, the identities that may use them, and `kubectl`. Never: is shared by two tests.
 //! Used by: tests of whatever Kubernetes decides or keeps.
 
 use crate::certs::Certs;
 use crate::http::{Answer, Ask};
-use crate::process::folder;
+use crate::process::{Process, folder};
 use crate::wait::until;
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -14,9 +15,13 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+mod api;
+mod controllers;
+mod etcd;
 mod kubectl;
 mod servers;
 
+pub use api::Api;
 use servers::Servers;
 
 /// The identity that may do everything.
@@ -27,10 +32,12 @@ pub const ADMIN: &str = "admin";
 pub struct Setup {
     identities: Vec<(String, Vec<String>)>,
     flags: Vec<String>,
+    controllers: bool,
 }
 
 /// The running cluster.
 pub struct Cluster {
+    controllers: Option<Process>,
     servers: Servers,
     certs: Certs,
     /// Kubeconfigs, the data of etcd, logs.
@@ -53,6 +60,13 @@ impl Setup {
         self
     }
 
+    /// Runs kube-controller-manager, too.
+    #[must_use]
+    pub fn controllers(mut self) -> Self {
+        self.controllers = true;
+        self
+    }
+
     /// Starts it, and waits until it has the namespace `default`.
     pub async fn start(mut self) -> Cluster {
         let (folder, certs) = (folder(), Certs::new());
@@ -62,13 +76,17 @@ impl Setup {
         let lines: String = self.identities.iter().map(line).collect();
         fs::write(certs.path("tokens.csv"), lines).expect("the folder is ours");
         let servers = Servers::start(&certs, folder.path(), self.flags).await;
-        let cluster = Cluster {
+        let mut cluster = Cluster {
+            controllers: None,
             servers,
             certs,
             folder,
         };
         for (name, _) in &self.identities {
             cluster.write_kubeconfig(name, &token(name));
+        }
+        if self.controllers {
+            cluster.controllers = Some(controllers::start(&cluster).await);
         }
         cluster
     }
@@ -113,26 +131,46 @@ impl Cluster {
         self.kubeconfig_path(name)
     }
 
-    /// A request to the API as an identity of the [`Setup`].
+    /// The API for an identity that has a kubeconfig.
+    #[must_use]
+    pub fn api(&self, identity: &str) -> Api {
+        let text = fs::read_to_string(self.kubeconfig(identity)).expect("it was just there");
+        let config: Value = serde_json::from_str(&text).expect("it was written as JSON");
+        let token = config["users"][0]["user"]["token"].as_str();
+        let token = token.expect("every identity has a token");
+        Api::new(self.address(), self.certs.client(), token)
+    }
+
+    /// A request to the API as an identity that has a kubeconfig.
     #[must_use]
     pub fn ask(&self, identity: &str, method: &str, path: &str) -> Ask {
-        authorized(
-            &self.certs,
-            identity,
-            Ask::new(self.address(), method, path),
-        )
+        self.api(identity).ask(method, path)
     }
 
     /// `GET path` as [`ADMIN`].
     pub async fn get(&self, path: &str) -> Answer {
-        self.ask(ADMIN, "GET", path).send().await
+        self.api(ADMIN).get(path).send().await
     }
 
     /// `POST object` to `path` as [`ADMIN`].
     pub async fn create(&self, path: &str, object: &Value) -> Answer {
-        let ask = Ask::post(self.address(), path, object.to_string());
-        let ask = ask.header("Content-Type", "application/json");
-        authorized(&self.certs, ADMIN, ask).send().await
+        self.api(ADMIN).create(path, object).send().await
+    }
+
+    /// Changes what `change` names of the object at `path` as [`ADMIN`].
+    pub async fn merge(&self, path: &str, change: &Value) -> Answer {
+        self.api(ADMIN).merge(path, change).send().await
+    }
+
+    /// Deletes the object at `path` as [`ADMIN`].
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.api(ADMIN).delete(path, &json!({})).send().await
+    }
+
+    /// Whether Deployments get their Pods by controllers.
+    #[must_use]
+    pub fn has_controllers(&self) -> bool {
+        self.controllers.is_some()
     }
 
     /// A token of a service account for these audiences; the account and its namespace are made if they are missing.
@@ -211,11 +249,6 @@ impl Cluster {
         });
         fs::write(self.kubeconfig_path(name), config.to_string()).expect("the folder is ours");
     }
-}
-
-fn authorized(certs: &Certs, identity: &str, ask: Ask) -> Ask {
-    ask.token(&token(identity))
-        .by(|route| route.tls = Some(certs.client()))
 }
 
 fn token(identity: &str) -> String {

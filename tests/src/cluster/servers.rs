@@ -3,7 +3,7 @@
 //! Owns: where their binaries are, their flags and ports, and that both end. Never: keeps anything beyond its test, or
 //! listens elsewhere than on 127.0.0.1. Used by: `cluster`.
 
-use super::{ADMIN, authorized};
+use super::{ADMIN, Api, token};
 use crate::certs::Certs;
 use crate::http::Ask;
 use crate::process::{Helpers, Process, cache, free_port};
@@ -18,7 +18,7 @@ const PORT_TRIES: usize = 5;
 /// How often a starting server is asked.
 const PERIOD: Duration = Duration::from_millis(50);
 /// How long a start may take on a slow, busy machine.
-const START: Duration = DEADLINE.saturating_mul(4);
+pub const START: Duration = DEADLINE.saturating_mul(4);
 /// What tokens of service accounts name as their issuer.
 const ISSUER: &str = "https://kubernetes.default.svc";
 
@@ -63,6 +63,11 @@ impl Servers {
         SocketAddr::from(([127, 0, 0, 1], self.ports.api))
     }
 
+    /// Where etcd listens.
+    pub fn etcd(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.ports.etcd))
+    }
+
     /// The API server.
     pub fn api(&self) -> &Process {
         &self.api
@@ -95,8 +100,9 @@ impl Servers {
                     return false;
                 }
             }
-            let [readyz, namespace] = ["/readyz", "/api/v1/namespaces/default"]
-                .map(|path| authorized(certs, ADMIN, Ask::get(self.address(), path)));
+            let api = Api::new(self.address(), certs.client(), &token(ADMIN));
+            let [readyz, namespace] =
+                ["/readyz", "/api/v1/namespaces/default"].map(|path| api.get(path));
             let status = async |ask: Ask| ask.try_send().await.map_or(0, |answer| answer.status);
             if status(readyz).await == 200 && status(namespace).await == 200 {
                 return true;
