@@ -8,7 +8,7 @@ use crate::listen::Listen;
 use crate::manifest::Channel;
 use crate::metrics::Metrics;
 use crate::process::{Process, folder};
-use crate::wait::{until, until_time};
+use crate::wait::until_time;
 use rustix::process::Signal;
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -208,13 +208,7 @@ impl Gateway {
 
     /// The metrics now.
     pub async fn metrics(&self) -> Metrics {
-        Metrics::parse(
-            &Ask::get(self.admin, "/metrics")
-                .send()
-                .await
-                .expect(200)
-                .text(),
-        )
+        Metrics::of(self.admin).await
     }
 
     /// `/status` now.
@@ -228,29 +222,12 @@ impl Gateway {
 
     /// Waits until the sum of a metric is `expected`.
     pub async fn until_metric(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
-        until(format!("{name}{labels:?} to be {expected}"), || async {
-            let seen = self.metrics().await.sum(name, labels);
-            if seen == expected {
-                Ok(())
-            } else {
-                Err(format!("it is {seen}"))
-            }
-        })
-        .await;
+        Metrics::until_sum(self.admin, name, labels, expected).await;
     }
 
     /// Waits until one line of its log has all these words.
     pub async fn until_logged(&self, words: &[&str]) {
-        until(format!("{words:?} in one line of the log"), || async {
-            let log = self.process.log();
-            let has_all = |line: &str| words.iter().all(|word| line.contains(word));
-            if log.lines().any(has_all) {
-                Ok(())
-            } else {
-                Err(log)
-            }
-        })
-        .await;
+        self.process.until_logged(words).await;
     }
 
     /// Writes the Channel's file and waits until the gateway has applied it.

@@ -1,8 +1,11 @@
 //! Reads the text of `/metrics`.
 //!
-//! Owns: samples by name and labels. Never: knows which there should be. Used by: `gateway`, tests.
+//! Owns: samples by name and labels. Never: knows which there should be. Used by: `gateway`, `fleet`, `operator`, tests.
 
+use crate::http::Ask;
+use crate::wait::until;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// The samples of one scrape.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +21,30 @@ struct Sample {
 }
 
 impl Metrics {
+    /// What the admin port at `address` says now.
+    pub async fn of(address: SocketAddr) -> Self {
+        let answer = Ask::get(address, "/metrics").send().await.expect(200);
+        Self::parse(&answer.text())
+    }
+
+    /// Waits until the sum of `name` is `expected` at `address`.
+    pub async fn until_sum(
+        address: SocketAddr,
+        name: &str,
+        labels: &[(&str, &str)],
+        expected: f64,
+    ) {
+        until(format!("{name}{labels:?} to be {expected}"), || async {
+            let seen = Self::of(address).await.sum(name, labels);
+            if seen == expected {
+                Ok(())
+            } else {
+                Err(format!("it is {seen}"))
+            }
+        })
+        .await;
+    }
+
     /// Parses the text format of Prometheus.
     #[must_use]
     pub fn parse(text: &str) -> Self {

@@ -2,7 +2,7 @@
 //!
 //! Owns: the child, its folder and its log; ends it by its own handle on drop, also when the test panics, and then
 //! prints the end of its log. Never: touches a process it did not start. Used by: `gateway`, `redis`, `flask`,
-//! `browser`, `cluster`.
+//! `browser`, `cluster`, `fleet`, `operator`.
 
 use crate::wait;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -112,6 +112,20 @@ impl Process {
         if let Some(status) = self.ended() {
             panic!("{} ended with {status}:\n{}", self.name, tail(&self.log));
         }
+    }
+
+    /// Waits until one line of what it printed has all these words.
+    pub async fn until_logged(&self, words: &[&str]) {
+        wait::until(format!("{words:?} in one line of the log"), || async {
+            let log = self.log();
+            let has_all = |line: &str| words.iter().all(|word| line.contains(word));
+            if log.lines().any(has_all) {
+                Ok(())
+            } else {
+                Err(log)
+            }
+        })
+        .await;
     }
 
     /// All that it printed.
