@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 use tests::cluster::{ADMIN, Cluster, Setup};
 use tests::http::Ask;
+use tests::roles;
 use tests::wait::{until, until_time};
 
 #[tokio::test]
@@ -159,51 +160,6 @@ async fn the_api_server_comes_back_on_its_port_with_what_it_kept() {
         .expect(200);
 }
 
-fn channel(name: &str, namespace: &str) -> Value {
-    json!({
-        "apiVersion": "siar.dev/v1alpha1",
-        "kind": "Channel",
-        "metadata": { "name": name, "namespace": namespace },
-        "spec": {
-            "gateway": "public",
-            "topics": ["orders"],
-            "access": { "subscribe": [{ "anonymous": {} }] },
-        },
-    })
-}
-
-/// The status of a TokenReview.
-async fn review(cluster: &Cluster, token: &str, audience: &str) -> Value {
-    let review = json!({
-        "apiVersion": "authentication.k8s.io/v1",
-        "kind": "TokenReview",
-        "spec": { "token": token, "audiences": [audience] },
-    });
-    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
-    cluster.create(path, &review).await.expect(201).json()["status"].take()
-}
-
-/// Whether a service account of `shop` may do that with a Channel of `shop`.
-async fn may(cluster: &Cluster, account: &str, verb: &str, channel: &str) -> bool {
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SubjectAccessReview",
-        "spec": {
-            "user": format!("system:serviceaccount:shop:{account}"),
-            "resourceAttributes": {
-                "namespace": "shop",
-                "verb": verb,
-                "group": "siar.dev",
-                "resource": "channels",
-                "name": channel,
-            },
-        },
-    });
-    let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
-    let answer = cluster.create(path, &review).await.expect(201);
-    answer.json()["status"]["allowed"].as_bool().unwrap()
-}
-
 #[tokio::test]
 async fn a_watch_from_before_a_compaction_is_told_to_begin_anew() {
     // The API server would answer from its own memory of recent changes.
@@ -274,4 +230,41 @@ async fn until_gone(cluster: &Cluster, path: &str) {
         },
     )
     .await;
+}
+
+fn channel(name: &str, namespace: &str) -> Value {
+    json!({
+        "apiVersion": "siar.dev/v1alpha1",
+        "kind": "Channel",
+        "metadata": { "name": name, "namespace": namespace },
+        "spec": {
+            "gateway": "public",
+            "topics": ["orders"],
+            "access": { "subscribe": [{ "anonymous": {} }] },
+        },
+    })
+}
+
+/// The status of a TokenReview.
+async fn review(cluster: &Cluster, token: &str, audience: &str) -> Value {
+    let review = json!({
+        "apiVersion": "authentication.k8s.io/v1",
+        "kind": "TokenReview",
+        "spec": { "token": token, "audiences": [audience] },
+    });
+    let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+    cluster.create(path, &review).await.expect(201).json()["status"].take()
+}
+
+/// Whether a service account of `shop` may do that with a Channel of `shop`.
+async fn may(cluster: &Cluster, account: &str, verb: &str, channel: &str) -> bool {
+    let user = format!("system:serviceaccount:shop:{account}");
+    let right = json!({
+        "namespace": "shop",
+        "verb": verb,
+        "group": "siar.dev",
+        "resource": "channels",
+        "name": channel,
+    });
+    roles::may(cluster, &user, &right).await
 }

@@ -16,6 +16,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod process;
 pub mod redis;
+pub mod roles;
 pub mod scripted;
 pub mod sse;
 pub mod wait;
