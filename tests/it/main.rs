@@ -18,6 +18,7 @@ mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod endings; // every stream ends with a named reason
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
+mod fleet; // the fleets of the harness are what an operator finds on a real cluster
 mod golden; // printed files are what the code prints
 mod harness; // the harness itself: Redis, Flask and Chromium do what the other tests rely on
 mod hostile_input; // whatever is sent is answered or cut, counted, and hurts nobody else

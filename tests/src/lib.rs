@@ -7,6 +7,7 @@ pub mod browser;
 pub mod certs;
 pub mod cluster;
 pub mod flask;
+pub mod fleet;
 pub mod follow;
 pub mod gateway;
 pub mod http;
