@@ -15,6 +15,7 @@ pub mod issuer;
 pub mod listen;
 pub mod manifest;
 pub mod metrics;
+pub mod operator;
 pub mod process;
 pub mod redis;
 pub mod roles;
