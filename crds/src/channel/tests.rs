@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::duration::DurationText;
+use crate::pattern::TopicPattern;
+use proptest::prelude::*;
 
 fn channel(spec: serde_json::Value) -> Channel {
     Channel::new("orders", serde_json::from_value(spec).unwrap())
@@ -125,4 +127,17 @@ fn what_is_left_out_is_not_sent_as_null() {
     assert_eq!(spec.stream, StreamSpec::default());
     assert_eq!(spec.stream.heartbeat, DurationText::new("15s"));
     assert_eq!(spec.limits, LimitsSpec::default());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What is refused in words here would be refused by `policy`, too; never more.
+    #[test]
+    fn the_schema_refuses_no_topic_that_is_one(text in r"[a-z ä{}_*\n\u{a0}]{1,10}") {
+        let spec = serde_json::json!({"topics": [text]});
+        if channel(spec).validate_cel().is_err() {
+            prop_assert!(TopicPattern::parse(&text).is_err(), "{:?}", text);
+        }
+    }
 }
