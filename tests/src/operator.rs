@@ -12,7 +12,6 @@ use crate::process::{Helpers, Process, folder};
 use crate::roles;
 use crate::wait::{until, until_time};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -203,7 +202,6 @@ impl Operator {
 
     /// Starts it again on the port that it had.
     pub async fn start_again(&mut self) {
-        drop(std::fs::remove_file(self.ready_file()));
         self.process = spawn(
             &self.setup,
             &self.kubeconfig,
@@ -213,31 +211,24 @@ impl Operator {
         self.until_open().await;
     }
 
-    fn ready_file(&self) -> PathBuf {
-        self.folder.path().join("ready.json")
-    }
-
+    /// The log says it first: the ready file comes when all is listed.
     async fn until_open(&mut self) {
-        let file = self.ready_file();
-        let ready = until_time(START, "the ports of the operator to be open", || {
+        let admin = until_time(START, "the ports of the operator to be open", || {
             self.process.must_run();
-            let text = std::fs::read(&file).ok();
-            let ready = text.and_then(|text| serde_json::from_slice::<Value>(&text).ok());
-            async move { ready.ok_or_else(|| "there is no ready file".into()) }
-        })
-        .await;
-        let admin = ready["admin"].as_str().and_then(|text| text.parse().ok());
-        self.admin = admin.expect("the ready file names the admin address");
+            let log = self.process.log();
+            let line = log.lines().rev().find(|line| line.contains("listening"));
+            let admin = line.and_then(|line| line.split("admin=").nth(1));
+            let admin = admin.and_then(|text| text.split_whitespace().next()?.parse().ok());
+            async move { admin.ok_or(log) }
+        });
+        self.admin = admin.await;
     }
 }
 
 fn spawn(setup: &Setup, kubeconfig: &Path, folder: &Path, admin: SocketAddr) -> Process {
     let mut command = Command::new(binary("siar-operator"));
-    let ready_file = folder.join("ready.json").display().to_string();
-    for (name, value) in [("--admin", admin.to_string()), ("--ready-file", ready_file)] {
-        if !setup.flags.iter().any(|flag| flag == name) {
-            command.args([name, &value]);
-        }
+    if !setup.flags.iter().any(|flag| flag == "--admin") {
+        command.args(["--admin", &admin.to_string()]);
     }
     command
         .args(&setup.flags)
