@@ -10,7 +10,7 @@ mod watched;
 use crate::backoff::WatchBackoff;
 use crate::clock;
 use crate::metrics::{Kind, Metrics};
-use crate::readiness::Readiness;
+use crate::readiness::{Guard, Readiness};
 use crate::scale::act::DELETION_COST;
 use crate::tasks::Essential;
 use futures_util::StreamExt;
@@ -18,7 +18,9 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Pod, Secret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{self, Store};
+use kube::runtime::utils::Backoff as _;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
@@ -28,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use stored::Stored;
 use tokio::sync::watch;
+use tokio::time::sleep;
 use watched::Watched;
 
 /// The type of the Secrets that hold Snapshots.
@@ -36,6 +39,8 @@ pub const SNAPSHOT_TYPE: &str = "siar.dev/snapshot";
 pub const GATEWAY_LABEL: &str = "siar.dev/gateway";
 /// Every watch ends after so many seconds, a silent one 5 s later: a stall delays a change by no more.
 const WATCH_SECONDS: u32 = 60;
+/// What no watch would tell, as after an API server was restored from an older save, is found by listing so often.
+const LIST_EVERY: Duration = Duration::from_secs(600);
 /// How often ages and sizes are told.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 /// A process that has known nothing new for so long may be blind, and is started anew.
@@ -154,36 +159,76 @@ impl Starter<'_> {
         let (store, writer) = reflector::store();
         let watched = Arc::new(Watched::new(kind, clock::now().steady));
         self.watches.push(watched.clone());
-        let events = watcher::watcher(api.clone(), config.clone())
-            .backoff(WatchBackoff::new(crate::app::random()))
-            .modify(trim)
-            .reflect(writer);
-        let (metrics, changes) = (self.metrics.clone(), self.changes.clone());
-        let mut guard = Some(self.readiness.wait_for(watched::missing(kind)));
-        let seen = watched.clone();
-        self.essential.start(kind.word(), async move {
-            let mut events = pin!(events);
-            while let Some(event) = events.next().await {
-                match event {
-                    Ok(event) => {
-                        seen.good(clock::now().steady);
-                        if matches!(event, Event::InitDone) {
-                            seen.synced();
-                            guard = None;
-                        }
-                    }
-                    Err(error) => {
-                        metrics.watch_failed(kind);
-                        seen.failed(&error);
-                    }
-                }
-                changes.send_modify(|count| *count = count.wrapping_add(1));
-            }
-            drop(guard);
-        });
+        let feed = Feed {
+            api: api.clone(),
+            config: config.clone(),
+            writer,
+            watched: watched.clone(),
+            metrics: self.metrics.clone(),
+            changes: self.changes.clone(),
+            guard: Some(self.readiness.wait_for(watched::missing(kind))),
+        };
+        self.essential.start(kind.word(), feed.follow());
         let checked = watched::check(api, config, store.clone(), watched);
         self.essential.start(kind.word(), checked);
         store
+    }
+}
+
+/// One watch and its store.
+struct Feed<K: Resource<DynamicType = ()> + Clone + 'static> {
+    api: Api<K>,
+    config: watcher::Config,
+    writer: Writer<K>,
+    watched: Arc<Watched>,
+    metrics: Arc<Metrics>,
+    changes: watch::Sender<u64>,
+    /// Dropped with the first complete list.
+    guard: Option<Guard>,
+}
+
+impl<K> Feed<K>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static,
+{
+    /// Fills the store for ever.
+    async fn follow(mut self) {
+        let mut pauses = WatchBackoff::new(crate::app::random());
+        loop {
+            let events = watcher::watcher(self.api.clone(), self.config.clone());
+            let events = events.modify(trim).take_until(sleep(LIST_EVERY));
+            let mut events = pin!(events);
+            while let Some(event) = events.next().await {
+                match event {
+                    // It says that a list begins, not that there is one.
+                    Ok(Event::Init) => self.writer.apply_watcher_event(&Event::Init),
+                    Ok(event) => {
+                        pauses.reset();
+                        self.take(&event);
+                    }
+                    Err(error) => {
+                        self.metrics.watch_failed(self.watched.kind);
+                        self.watched.failed(&error);
+                        sleep(pauses.next().unwrap_or_default()).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, event: &Event<K>) {
+        self.watched.good(clock::now().steady);
+        self.writer.apply_watcher_event(event);
+        match event {
+            Event::Init | Event::InitApply(_) => return,
+            Event::InitDone => {
+                self.watched.synced();
+                self.guard = None;
+            }
+            Event::Apply(_) | Event::Delete(_) => {}
+        }
+        self.changes
+            .send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -206,6 +251,6 @@ async fn tell(stores: Arc<Stores>, metrics: Arc<Metrics>) {
         for (kind, count) in stores.sizes() {
             metrics.store_objects(kind, count);
         }
-        tokio::time::sleep(TELL_EVERY).await;
+        sleep(TELL_EVERY).await;
     }
 }

@@ -2,12 +2,13 @@
 
 mod serve;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tests::cluster::Cluster;
 use tests::fleet::{Fleet, Pod, Setup as FleetSetup};
 use tests::http::Ask;
+use tests::issuer::base64;
 use tests::listen::Listen;
-use tests::manifest::{Channel, secret};
+use tests::manifest::Channel;
 use tests::operator::{Operator, Setup as OperatorSetup};
 use tests::redis::Redis;
 use tests::wait::until;
@@ -65,9 +66,17 @@ impl World {
 
     /// Applies a Secret of the team with kubectl.
     async fn apply_secret(&self, name: &str, pairs: &[(&str, &str)]) {
-        let mut secret = secret(name, pairs);
-        secret["metadata"]["namespace"] = SHOP.into();
-        // Keys that are left out go: what is applied by one manager is all of it.
+        // As `data`: of `stringData` an apply does not know what it had set before, so nothing would go.
+        let data = pairs.iter().map(|(key, value)| {
+            let value = base64(value.as_bytes());
+            ((*key).to_owned(), Value::from(value))
+        });
+        let secret = json!({
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": { "name": name, "namespace": SHOP },
+            "data": data.collect::<serde_json::Map<_, _>>(),
+        });
         self.cluster.apply(&secret).await;
     }
 
