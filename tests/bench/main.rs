@@ -7,6 +7,7 @@ mod access;
 mod bare;
 mod client;
 mod measure;
+mod operator;
 mod ordinary;
 mod plan;
 mod report;

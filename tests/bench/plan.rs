@@ -3,6 +3,7 @@
 use crate::access::Access;
 use crate::client::Transport;
 use crate::measure::median;
+use crate::operator::Operator;
 use crate::round::{Figures, Work, attempt, measure};
 use crate::rows::{Row, Target};
 use crate::server::Kind;
@@ -21,6 +22,7 @@ pub struct Plan {
     topics: Topics,
     topic_rounds: usize,
     access: Access,
+    operator: Operator,
 }
 
 /// The figures of one round: the better bare loop in each, Siar, the ordinary server.
@@ -64,6 +66,7 @@ pub enum Only {
     Topics,
     Transport,
     Access,
+    Operator,
 }
 
 impl Plan {
@@ -105,6 +108,11 @@ impl Plan {
                 changes: 5,
                 streams: 1000,
             },
+            operator: Operator {
+                cycles: 50,
+                namespaces: 50,
+                changes: 10,
+            },
         }
     }
 
@@ -141,6 +149,11 @@ impl Plan {
                 changes: 1,
                 streams: 100,
             },
+            operator: Operator {
+                cycles: 2,
+                namespaces: 5,
+                changes: 2,
+            },
         }
     }
 
@@ -167,6 +180,9 @@ impl Plan {
         }
         if wanted(Only::Access) {
             rows.extend(self.access.rows()?);
+        }
+        if wanted(Only::Operator) {
+            rows.extend(self.operator.rows()?);
         }
         if !self.judges {
             rows.iter_mut().for_each(|row| row.target = None);

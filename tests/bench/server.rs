@@ -185,12 +185,14 @@ pub fn build() -> Result<()> {
         return Ok(());
     };
     let mut command = Command::new(cargo);
-    command.args(["build", "--locked", "-p", "gateway", "--bins"]);
+    command.args([
+        "build", "--locked", "-p", "gateway", "-p", "operator", "--bins",
+    ]);
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     let status = command.current_dir(package).status()?;
-    ensure!(status.success(), "the gateway could not be built");
+    ensure!(status.success(), "gateway and operator could not be built");
     Ok(())
 }
 

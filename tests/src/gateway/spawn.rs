@@ -15,12 +15,14 @@ pub fn binary(name: &str) -> PathBuf {
     if let Some(path) = std::env::var_os(variable) {
         return path.into();
     }
-    let test = std::env::current_exe().expect("a test knows its own path");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .expect("tests are built into deps/")
-        .join(name);
+    let program = std::env::current_exe().expect("a program knows its own path");
+    let folder = program.parent().expect("a program lies in a folder");
+    // Tests are built into deps/, the bench beside the servers.
+    let folder = folder
+        .parent()
+        .filter(|_| folder.ends_with("deps"))
+        .unwrap_or(folder);
+    let path = folder.join(name);
     assert!(
         path.exists(),
         "{} is missing; build it first, as tests/run does",
