@@ -4,6 +4,7 @@
 //! seeded generator. Used by: the tasks of gateways, the status writer, `stores`.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use prometheus::IntGauge;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct Backoff<K> {
     objects: HashMap<K, Failed>,
     most: usize,
     chance: StdRng,
+    /// Counts the objects of all of them.
+    waiting: IntGauge,
 }
 
 struct Failed {
@@ -35,13 +38,14 @@ struct Failed {
 }
 
 impl<K: Clone + Eq + Hash> Backoff<K> {
-    /// Remembers up to `most` objects; `seed` decides the jitter.
+    /// Remembers up to `most` objects, which count in `waiting`; `seed` decides the jitter.
     #[must_use]
-    pub fn new(most: usize, seed: u64) -> Self {
+    pub fn new(most: usize, seed: u64, waiting: IntGauge) -> Self {
         Self {
             objects: HashMap::new(),
             most: most.max(1),
             chance: StdRng::seed_from_u64(seed),
+            waiting,
         }
     }
 
@@ -56,13 +60,17 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             times: before.saturating_add(1),
             until: now + pause,
         };
-        self.objects.insert(object.clone(), failed);
+        if self.objects.insert(object.clone(), failed).is_none() {
+            self.waiting.inc();
+        }
         pause
     }
 
     /// `object` succeeded, or has changed so that what was wrong before says nothing.
     pub fn reset(&mut self, object: &K) {
-        self.objects.remove(object);
+        if self.objects.remove(object).is_some() {
+            self.waiting.dec();
+        }
     }
 
     /// Whether `object` may be tried at `now`.
@@ -81,7 +89,9 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// Forgets the objects for which `keep` is false: they are gone.
     pub fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        let before = self.objects.len();
         self.objects.retain(|object, _| keep(object));
+        self.waiting.sub(gone(before - self.objects.len()));
     }
 
     /// Objects whose last try failed.
@@ -106,9 +116,19 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     fn forget_one(&mut self) {
         let first = self.objects.iter().min_by_key(|(_, failed)| failed.until);
         if let Some(object) = first.map(|(object, _)| object.clone()) {
-            self.objects.remove(&object);
+            self.reset(&object);
         }
     }
+}
+
+impl<K> Drop for Backoff<K> {
+    fn drop(&mut self) {
+        self.waiting.sub(gone(self.objects.len()));
+    }
+}
+
+fn gone(objects: usize) -> i64 {
+    i64::try_from(objects).unwrap_or(i64::MAX)
 }
 
 /// Between two tries of one watch, without end. Each watch has its own: one that fails silences no other.
@@ -151,6 +171,14 @@ impl kube::runtime::utils::Backoff for WatchBackoff {
 mod tests {
     use super::*;
 
+    fn backoff<K: Clone + Eq + Hash>(most: usize) -> Backoff<K> {
+        Backoff::new(most, 7, gauge())
+    }
+
+    fn gauge() -> IntGauge {
+        IntGauge::new("waiting", "objects").unwrap()
+    }
+
     fn secs(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -158,7 +186,7 @@ mod tests {
     #[test]
     fn pauses_double_from_one_second_to_five_minutes() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(9, 7);
+        let mut backoff = backoff(9);
         for least in [1, 2, 4, 8, 16, 32, 64, 128, 200, 200, 200] {
             let pause = backoff.failed(&"orders", now);
             assert!(pause >= secs(least), "{pause:?} < {least} s");
@@ -172,7 +200,7 @@ mod tests {
     #[test]
     fn an_object_waits_for_itself_and_for_no_other() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(9, 7);
+        let mut backoff = backoff(9);
         let pause = backoff.failed(&"orders", now);
         assert!(!backoff.is_due(&"orders", now));
         assert!(backoff.is_due(&"other", now));
@@ -183,7 +211,7 @@ mod tests {
     #[test]
     fn success_forgets_the_failures() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(9, 7);
+        let mut backoff = backoff(9);
         for _ in 0..5 {
             backoff.failed(&"orders", now);
         }
@@ -195,7 +223,7 @@ mod tests {
     #[test]
     fn objects_that_are_gone_are_forgotten() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(9, 7);
+        let mut backoff = backoff(9);
         backoff.failed(&"orders", now);
         backoff.failed(&"other", now);
         backoff.retain(|object| *object == "other");
@@ -206,7 +234,7 @@ mod tests {
     #[test]
     fn of_too_many_the_one_that_is_due_first_is_forgotten() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(2, 7);
+        let mut backoff = backoff(2);
         backoff.failed(&0, now);
         for object in 1..=9 {
             backoff.failed(&object, now + secs(10 * object));
@@ -217,9 +245,27 @@ mod tests {
     }
 
     #[test]
+    fn all_that_wait_are_counted() {
+        let (now, gauge) = (crate::clock::now().steady, gauge());
+        let mut one = Backoff::new(2, 7, gauge.clone());
+        let mut two = Backoff::new(9, 7, gauge.clone());
+        for object in [1, 2, 2, 3] {
+            one.failed(&object, now);
+            two.failed(&object, now);
+        }
+        assert_eq!(gauge.get(), 5);
+        two.reset(&2);
+        two.reset(&2);
+        two.retain(|object| *object == 1);
+        assert_eq!(gauge.get(), 3);
+        drop(one);
+        assert_eq!(gauge.get(), 1);
+    }
+
+    #[test]
     fn what_failed_together_returns_apart() {
         let now = crate::clock::now().steady;
-        let mut backoff = Backoff::new(100, 7);
+        let mut backoff = backoff(100);
         let pauses: std::collections::BTreeSet<Duration> = (0..100)
             .map(|object| backoff.failed(&object, now))
             .collect();

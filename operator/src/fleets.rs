@@ -48,7 +48,8 @@ impl Context {
     /// Waits between tries of the same thing; each with jitter of its own.
     #[must_use]
     pub fn backoff<K: Hash + Eq + Clone>(&self) -> Backoff<K> {
-        Backoff::new(MOST_FAILED, crate::app::random())
+        let waiting = self.metrics.objects_in_backoff();
+        Backoff::new(MOST_FAILED, crate::app::random(), waiting)
     }
 }
 

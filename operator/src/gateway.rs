@@ -12,7 +12,7 @@ pub mod reports;
 mod status;
 mod tell;
 
-use crate::backoff::Backoff;
+use crate::backoff::WatchBackoff;
 use crate::calls::CallError;
 use crate::clock;
 use crate::fleets::Context;
@@ -24,11 +24,12 @@ use crds::compile::{Compiled, Declared, PACKED_BYTES, Verdict, compile_to_fit};
 use crds::name::ChannelName;
 use crds::secrets::Secrets;
 use crds::snapshot::Snapshot;
+use kube::runtime::utils::Backoff as _;
 use publish::{Next, Published};
 use reports::{Reports, Wanted};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The longest time between two looks; nothing is expected of it but after a mistake.
@@ -68,8 +69,9 @@ struct Gateway {
     published: Published,
     /// The last compilation.
     compiled: Option<(Inputs, Packed)>,
-    /// Publishing that failed.
-    failed: Backoff<()>,
+    /// When publishing that failed is tried again, and the pauses between tries. They are short: all Channels wait.
+    retry_at: Option<Instant>,
+    pauses: WatchBackoff,
     wanted: watch::Sender<Wanted>,
     outcome: watch::Sender<Option<Arc<Outcome>>>,
 }
@@ -87,7 +89,8 @@ pub async fn run(context: Arc<Context>, name: String) {
     let (outcome, outcomes) = watch::channel(None);
     let gateway = Gateway {
         payloads: Payloads::new(context.client.clone(), context.backoff()),
-        failed: context.backoff(),
+        retry_at: None,
+        pauses: WatchBackoff::new(crate::app::random()),
         published: Published::default(),
         compiled: None,
         context: context.clone(),
@@ -120,7 +123,7 @@ impl Gateway {
             let now = clock::now().steady;
             let took = now.saturating_duration_since(begin);
             self.context.metrics.reconciled(&self.name, result, took);
-            let retries = [self.payloads.retry_at(), self.failed.next_due()];
+            let retries = [self.payloads.retry_at(), self.retry_at];
             let pause = retries.into_iter().flatten().min();
             let pause = pause.map_or(LOOK_EVERY, |at| at.saturating_duration_since(now));
             tokio::select! {
@@ -156,7 +159,7 @@ impl Gateway {
             .is_none_or(|(last, _)| *last != inputs)
         {
             let Some(packed) = self.compile(&inputs, channels, secrets).await else {
-                self.failed.failed(&(), clock::now().steady);
+                self.later();
                 return Reconciled::Error;
             };
             self.compiled = Some((inputs, packed));
@@ -218,10 +221,11 @@ impl Gateway {
         };
         let outcome = packed.outcome.clone();
         if self.published.is(&outcome.snapshot) {
-            self.failed.reset(&());
+            self.in_time();
             return Reconciled::Unchanged;
         }
-        if !self.failed.is_due(&(), clock::now().steady) {
+        let now = clock::now().steady;
+        if self.retry_at.is_some_and(|at| now < at) {
             return Reconciled::Unchanged;
         }
         let Some(bytes) = packed.bytes.clone() else {
@@ -229,7 +233,7 @@ impl Gateway {
                 gateway = self.name,
                 "what is in force does not fit into a Secret any more; nothing is published until Channels or tokens are removed"
             );
-            self.failed.failed(&(), clock::now().steady);
+            self.later();
             return Reconciled::Error;
         };
         let size = bytes.len();
@@ -247,7 +251,7 @@ impl Gateway {
                 let channels = outcome.snapshot.policies().len();
                 let gateway = &*self.name;
                 tracing::info!(gateway, revision, channels, bytes = size, "published");
-                self.failed.reset(&());
+                self.in_time();
                 self.published = Published::written(version, outcome.snapshot.clone());
                 self.context.metrics.snapshot_bytes(&self.name, size);
                 Reconciled::Published
@@ -259,8 +263,18 @@ impl Gateway {
         }
     }
 
+    fn in_time(&mut self) {
+        self.retry_at = None;
+        self.pauses.reset();
+    }
+
+    fn later(&mut self) {
+        let pause = self.pauses.next().unwrap_or_default();
+        self.retry_at = Some(clock::now().steady + pause);
+    }
+
     async fn not_published(&mut self, error: &CallError) {
-        self.failed.failed(&(), clock::now().steady);
+        self.later();
         let problem = error.to_string();
         tracing::warn!(gateway = self.name, problem, "not published");
         if !error.is_conflict() {
