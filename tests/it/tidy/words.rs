@@ -3,13 +3,14 @@
 use super::{none, root, sources};
 use std::collections::BTreeSet;
 
-/// The words of an enum: what its `fn word` answers.
+/// The words of an enum: what its `fn word` or `fn as_str` answers.
 fn words(path: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(root().join(path))
         .unwrap_or_else(|error| panic!("{path}: {error}"));
     let own = text.split("#[cfg(test)]").next().unwrap_or_default();
     let mut words = BTreeSet::new();
-    for body in own.split("fn word(").skip(1) {
+    let bodies = own.split("fn word(").skip(1);
+    for body in bodies.chain(own.split("fn as_str(").skip(1)) {
         let end = body.find("\n    }\n").unwrap_or(body.len());
         let literals = body[..end].split("=> \"").skip(1);
         words.extend(
@@ -18,7 +19,7 @@ fn words(path: &str) -> BTreeSet<String> {
                 .map(str::to_owned),
         );
     }
-    assert!(!words.is_empty(), "{path} has no `fn word` with words");
+    assert!(!words.is_empty(), "{path} has no function with words");
     words
 }
 
@@ -33,6 +34,8 @@ fn unnamed(what: &str, words: &BTreeSet<String>) -> Vec<String> {
     let tests: String = sources("tests/it", &[".rs"])
         .into_iter()
         .chain(sources("gateway/src", &["tests.rs"]))
+        .chain(sources("crds/src", &["tests.rs"]))
+        .chain(sources("operator/src", &["tests.rs"]))
         .filter(|(path, _)| !path.contains("/tidy"))
         .map(|(_, text)| text)
         .collect();
@@ -43,7 +46,8 @@ fn unnamed(what: &str, words: &BTreeSet<String>) -> Vec<String> {
                 "the README does not name the {what} `{word}`; add it to its table"
             ));
         }
-        if !tests.contains(&format!("\"{word}\"")) {
+        let told = [format!("\"{word}\""), format!("Reason::{word}")];
+        if !told.iter().any(|told| tests.contains(told)) {
             faults.push(format!("no test expects the {what} \"{word}\"; write one"));
         }
     }
@@ -61,10 +65,24 @@ fn every_refusal_is_in_the_readme_and_in_a_test() {
 }
 
 #[test]
+fn every_reason_of_a_condition_is_in_the_readme_and_in_a_test() {
+    none(&unnamed("reason", &words("crds/src/reason.rs")));
+}
+
+#[test]
 fn the_metrics_of_code_and_readme_are_the_same_set() {
-    // Names are given to the registry in one file; elsewhere they are read, in tests.
-    let text = std::fs::read_to_string(root().join("gateway/src/metrics.rs")).unwrap();
-    let literals = text.split("\"siar_").skip(1);
+    // Names are given to the registry in these files; elsewhere they are read, in tests.
+    let files = sources("gateway/src", &["metrics.rs"]).into_iter();
+    let files = files.chain(sources("operator/src", &["metrics.rs", "fleets.rs"]));
+    let own: String = files
+        .map(|(_, text)| {
+            text.split("#[cfg(test)]")
+                .next()
+                .unwrap_or_default()
+                .to_owned()
+        })
+        .collect();
+    let literals = own.split("\"siar_").skip(1);
     let code: BTreeSet<String> = literals
         .filter_map(|text| text.split('"').next())
         .map(|name| format!("siar_{name}"))

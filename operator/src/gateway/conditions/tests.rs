@@ -41,6 +41,9 @@ fn a_channel_is_ready_when_every_ready_pod_serves_it() {
 fn what_is_not_accepted_is_not_ready_for_the_same_reason() {
     let spec = json!({"topics": ["{"]});
     check(&spec, &facts(), &[], &["a"], Reason::InvalidTopic);
+    let compiled = compiled(&orders(&spec));
+    let programmed = programmed(&compiled.verdicts[0], &pods(&["a"]), &Reports::default());
+    assert_eq!(programmed.finding.reason, Reason::NotAccepted);
 }
 
 #[test]
