@@ -4,6 +4,7 @@
 //! seeded generator. Used by: the tasks of gateways, the status writer, `stores`.
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use prometheus::IntGauge;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::HashMap;
@@ -27,6 +28,8 @@ pub struct Backoff<K> {
     objects: HashMap<K, Failed>,
     most: usize,
     chance: StdRng,
+    /// Shared by all of them.
+    counted: Option<IntGauge>,
 }
 
 struct Failed {
@@ -42,7 +45,15 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             objects: HashMap::new(),
             most: most.max(1),
             chance: StdRng::seed_from_u64(seed),
+            counted: None,
         }
+    }
+
+    /// Its objects count in `gauge` while they wait.
+    #[must_use]
+    pub fn counted(mut self, gauge: IntGauge) -> Self {
+        self.counted = Some(gauge);
+        self
     }
 
     /// `object` failed at `now`; the answer is how long it is to be left alone.
@@ -56,13 +67,17 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
             times: before.saturating_add(1),
             until: now + pause,
         };
-        self.objects.insert(object.clone(), failed);
+        if self.objects.insert(object.clone(), failed).is_none() {
+            self.count(1);
+        }
         pause
     }
 
     /// `object` succeeded, or has changed so that what was wrong before says nothing.
     pub fn reset(&mut self, object: &K) {
-        self.objects.remove(object);
+        if self.objects.remove(object).is_some() {
+            self.count(-1);
+        }
     }
 
     /// Whether `object` may be tried at `now`.
@@ -81,7 +96,10 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
 
     /// Forgets the objects for which `keep` is false: they are gone.
     pub fn retain(&mut self, keep: impl Fn(&K) -> bool) {
+        let before = self.objects.len();
         self.objects.retain(|object, _| keep(object));
+        let gone = before - self.objects.len();
+        self.count(-i64::try_from(gone).unwrap_or(i64::MAX));
     }
 
     /// Objects whose last try failed.
@@ -106,8 +124,22 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
     fn forget_one(&mut self) {
         let first = self.objects.iter().min_by_key(|(_, failed)| failed.until);
         if let Some(object) = first.map(|(object, _)| object.clone()) {
-            self.objects.remove(&object);
+            self.reset(&object);
         }
+    }
+}
+
+impl<K> Backoff<K> {
+    fn count(&self, change: i64) {
+        if let Some(gauge) = &self.counted {
+            gauge.add(change);
+        }
+    }
+}
+
+impl<K> Drop for Backoff<K> {
+    fn drop(&mut self) {
+        self.count(-i64::try_from(self.objects.len()).unwrap_or(i64::MAX));
     }
 }
 
@@ -214,6 +246,26 @@ mod tests {
         }
         assert!(backoff.is_due(&0, now));
         assert!(!backoff.is_due(&9, now + secs(90)));
+    }
+
+    #[test]
+    fn what_waits_is_counted_until_it_does_not() {
+        let now = crate::clock::now().steady;
+        let gauge = IntGauge::new("waiting", "Objects.").unwrap();
+        let mut one = Backoff::new(2, 7).counted(gauge.clone());
+        let mut other = Backoff::new(9, 7).counted(gauge.clone());
+        for object in [0, 0, 1, 2] {
+            one.failed(&object, now);
+        }
+        other.failed(&"orders", now);
+        assert_eq!(gauge.get(), 3);
+        one.reset(&2);
+        one.reset(&9);
+        assert_eq!(gauge.get(), 2);
+        other.retain(|_| false);
+        assert_eq!(gauge.get(), 1);
+        drop(one);
+        assert_eq!(gauge.get(), 0);
     }
 
     #[test]

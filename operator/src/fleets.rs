@@ -48,7 +48,7 @@ impl Context {
     /// Waits between tries of the same thing; each with jitter of its own.
     #[must_use]
     pub fn backoff<K: Hash + Eq + Clone>(&self) -> Backoff<K> {
-        Backoff::new(MOST_FAILED, crate::app::random())
+        Backoff::new(MOST_FAILED, crate::app::random()).counted(self.metrics.objects_in_backoff())
     }
 }
 

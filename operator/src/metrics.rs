@@ -191,9 +191,10 @@ impl Metrics {
         self.status_contested.inc();
     }
 
-    /// So many objects wait for their next try.
-    pub fn objects_in_backoff(&self, objects: usize) {
-        self.objects_in_backoff.set(number(objects));
+    /// Counts the objects that wait for their next try.
+    #[must_use]
+    pub fn objects_in_backoff(&self) -> IntGauge {
+        self.objects_in_backoff.clone()
     }
 
     /// Whether this replica leads from now on. Who does not drops the gauges that only the leader knows.
