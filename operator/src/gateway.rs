@@ -3,6 +3,7 @@
 //! Owns: the one task that computes for the fleet. It never asks why it was woken: it looks at the stores, compiles
 //! when something differs, publishes when the outcome differs. Used by: `fleets`, one for each gateway.
 
+mod claims;
 pub mod collect;
 mod conditions;
 #[cfg(test)]
@@ -118,9 +119,11 @@ pub async fn run(context: Arc<Context>, name: String) {
         outcomes.clone(),
         reports.clone(),
     );
+    let claims = claims::tell(context.clone(), name.clone());
     let scale = crate::scale::run(context.clone(), name, outcomes, reports);
     tokio::join!(
         gateway.work(),
+        claims,
         reports::ask(context.http.clone(), asked, told),
         tell,
         scale
