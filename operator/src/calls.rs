@@ -28,7 +28,7 @@ impl CallError {
     /// The object is another than was thought: changed, or made anew.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict() || status.is_already_exists())
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Reason {
     ScaledDown,
     /// A Channel says how its fleet is to scale, and somebody else sizes that fleet.
     ScalingIgnored,
+    /// An older Deployment has the gateway name that this one claims, too.
+    GatewayNameTaken,
     /// A condition of a Channel does not hold any more, or for another reason.
     Fails(Condition),
     /// A condition of a Channel holds again.
@@ -40,6 +42,7 @@ impl Reason {
             Self::ScaledUp => "ScaledUp",
             Self::ScaledDown => "ScaledDown",
             Self::ScalingIgnored => "ScalingIgnored",
+            Self::GatewayNameTaken => "GatewayNameTaken",
             Self::Fails(condition) | Self::Holds(condition) => condition.as_str(),
         }
     }
@@ -47,14 +50,16 @@ impl Reason {
     fn kind(self) -> EventType {
         match self {
             Self::ScaledUp | Self::ScaledDown | Self::Holds(_) => EventType::Normal,
-            Self::ScalingIgnored | Self::Fails(_) => EventType::Warning,
+            Self::ScalingIgnored | Self::GatewayNameTaken | Self::Fails(_) => EventType::Warning,
         }
     }
 
     fn action(self) -> &'static str {
         match self {
             Self::ScaledUp | Self::ScaledDown => "Scale",
-            Self::ScalingIgnored | Self::Fails(_) | Self::Holds(_) => "Judge",
+            Self::ScalingIgnored | Self::GatewayNameTaken | Self::Fails(_) | Self::Holds(_) => {
+                "Judge"
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the one task that computes for the fleet. It never asks why it was woken: it looks at the stores, compiles
 //! when something differs, publishes when the outcome differs. Used by: `fleets`, one for each gateway.
 
+mod claims;
 pub mod collect;
 mod conditions;
 #[cfg(test)]
@@ -82,6 +83,23 @@ struct Packed {
     bytes: Option<Vec<u8>>,
 }
 
+/// What one look came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attempt {
+    Done(Reconciled),
+    /// What stands was written by somebody else, and is not known to be older.
+    Unconfirmed,
+}
+
+impl Attempt {
+    fn reconciled(self) -> Reconciled {
+        match self {
+            Self::Done(result) => result,
+            Self::Unconfirmed => Reconciled::Error,
+        }
+    }
+}
+
 /// Serves one fleet for ever.
 pub async fn run(context: Arc<Context>, name: String) {
     let (wanted, asked) = watch::channel(Wanted::default());
@@ -104,9 +122,11 @@ pub async fn run(context: Arc<Context>, name: String) {
         outcomes.clone(),
         reports.clone(),
     );
+    let claims = claims::tell(context.clone(), name.clone());
     let scale = crate::scale::run(context.clone(), name, outcomes, reports);
     tokio::join!(
         gateway.work(),
+        claims,
         reports::ask(context.http.clone(), asked, told),
         tell,
         scale
@@ -134,12 +154,28 @@ impl Gateway {
         }
     }
 
-    /// Looks, compiles, publishes.
+    /// Looks, compiles, publishes. What somebody else has published is replaced only after a second look at all that
+    /// there is: whoever wrote it may have known what is on its way here.
     async fn turn(&mut self) -> Reconciled {
+        let result = self.attempt().await;
+        if result != Attempt::Unconfirmed {
+            return result.reconciled();
+        }
+        let context = &self.context;
+        if !context.leadership.holds().await || !context.stores.are_current().await {
+            tracing::debug!(gateway = self.name, "what stands is not replaced yet");
+            self.later();
+            return Reconciled::Error;
+        }
+        self.published.confirm();
+        self.attempt().await.reconciled()
+    }
+
+    async fn attempt(&mut self) -> Attempt {
         let (context, begin) = (self.context.clone(), clock::now());
         let stores = &context.stores;
         let Some(deployment) = collect::deployment(stores, &self.name) else {
-            return Reconciled::Unchanged;
+            return Attempt::Done(Reconciled::Unchanged);
         };
         let facts = Facts::of(&deployment, &self.name, &context.home, &context.targets);
         self.published.take(stores, &context.home, &self.name);
@@ -160,7 +196,7 @@ impl Gateway {
         {
             let Some(packed) = self.compile(&inputs, channels, secrets).await else {
                 self.later();
-                return Reconciled::Error;
+                return Attempt::Done(Reconciled::Error);
             };
             self.compiled = Some((inputs, packed));
         }
@@ -215,18 +251,18 @@ impl Gateway {
     }
 
     /// Publishes what was compiled, unless that stands already.
-    async fn publish(&mut self) -> Reconciled {
+    async fn publish(&mut self) -> Attempt {
         let Some((_, packed)) = &self.compiled else {
-            return Reconciled::Unchanged;
+            return Attempt::Done(Reconciled::Unchanged);
         };
         let outcome = packed.outcome.clone();
         if self.published.is(&outcome.snapshot) {
             self.in_time();
-            return Reconciled::Unchanged;
+            return Attempt::Done(Reconciled::Unchanged);
         }
         let now = clock::now().steady;
         if self.retry_at.is_some_and(|at| now < at) {
-            return Reconciled::Unchanged;
+            return Attempt::Done(Reconciled::Unchanged);
         }
         let Some(bytes) = packed.bytes.clone() else {
             tracing::error!(
@@ -234,8 +270,11 @@ impl Gateway {
                 "what is in force does not fit into a Secret any more; nothing is published until Channels or tokens are removed"
             );
             self.later();
-            return Reconciled::Error;
+            return Attempt::Done(Reconciled::Error);
         };
+        if !self.published.is_known() {
+            return Attempt::Unconfirmed;
+        }
         let size = bytes.len();
         let next = Next {
             home: &self.context.home,
@@ -254,11 +293,11 @@ impl Gateway {
                 self.in_time();
                 self.published = Published::written(version, outcome.snapshot.clone());
                 self.context.metrics.snapshot_bytes(&self.name, size);
-                Reconciled::Published
+                Attempt::Done(Reconciled::Published)
             }
             Err(error) => {
                 self.not_published(&error).await;
-                Reconciled::Error
+                Attempt::Done(Reconciled::Error)
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Owns: the watches with a backoff for each, and how old their knowledge is. A watch event wakes whoever
 //! computes and says nothing else. Never: decides. Used by: `gateway`, through the stores; `app`.
 
+mod current;
 pub mod payload;
 pub mod stored;
 mod watched;
@@ -54,8 +55,15 @@ pub struct Stores {
     pub deployments: Store<Deployment>,
     pub pods: Store<Pod>,
     pub snapshots: Store<Secret>,
+    scopes: Scopes,
     watches: Vec<Arc<Watched>>,
     changes: watch::Sender<u64>,
+}
+
+/// Where Channels and Secrets are asked for.
+struct Scopes {
+    channels: Api<Stored>,
+    secrets: Api<PartialObjectMeta<Secret>>,
 }
 
 /// What all watches need.
@@ -94,6 +102,10 @@ impl Stores {
             deployments: starter.follow(Kind::Deployments, homed(client, home), fleets.clone()),
             pods: starter.follow(Kind::Pods, homed(client, home), fleets),
             snapshots: starter.follow(Kind::Snapshots, homed(client, home), packed),
+            scopes: Scopes {
+                channels: scoped(client, scope),
+                secrets: scoped(client, scope),
+            },
             watches: starter.watches,
             changes: starter.changes,
         };

@@ -72,17 +72,25 @@ pub fn gateways(stores: &Stores) -> BTreeSet<String> {
         .collect()
 }
 
-/// The Deployment that stands for a fleet: the oldest that claims its name, then the first by name.
+/// The Deployment that stands for a fleet: the first of its claims.
 #[must_use]
 pub fn deployment(stores: &Stores, gateway: &str) -> Option<Arc<Deployment>> {
+    claims(stores, gateway).into_iter().next()
+}
+
+/// The Deployments that claim the name of a fleet, the oldest first, then by name.
+#[must_use]
+pub fn claims(stores: &Stores, gateway: &str) -> Vec<Arc<Deployment>> {
     let deployments = stores.deployments.state();
     let claims = deployments.into_iter().filter(|deployment| {
         deployment.labels().get(GATEWAY_LABEL).map(String::as_str) == Some(gateway)
     });
-    claims.min_by_key(|deployment| {
+    let mut claims: Vec<Arc<Deployment>> = claims.collect();
+    claims.sort_by_cached_key(|deployment| {
         let created = deployment.creation_timestamp().map(|time| time.0);
         (created, deployment.name_any())
-    })
+    });
+    claims
 }
 
 impl Facts {
@@ -115,16 +123,30 @@ impl Facts {
     }
 }
 
-/// The Pods of a fleet, in order of their names.
+/// The Pods of a fleet, in order of their names: those that the Deployment selects which stands for it.
 #[must_use]
 pub fn pods(stores: &Stores, gateway: &str) -> Vec<Pod> {
+    let deployment = deployment(stores, gateway);
+    let selected = deployment.as_deref().and_then(selected);
     let pods = stores.pods.state();
-    let ours = pods
-        .iter()
-        .filter(|pod| pod.labels().get(GATEWAY_LABEL).map(String::as_str) == Some(gateway));
+    let ours = pods.iter().filter(|pod| {
+        let labels = pod.labels();
+        labels.get(GATEWAY_LABEL).map(String::as_str) == Some(gateway)
+            && selected.is_none_or(|selected| has_all(labels, selected))
+    });
     let mut pods: Vec<Pod> = ours.map(|pod| Pod::of(pod)).collect();
     pods.sort_by(|a, b| a.name.cmp(&b.name));
     pods
+}
+
+fn selected(deployment: &Deployment) -> Option<&BTreeMap<String, String>> {
+    deployment.spec.as_ref()?.selector.match_labels.as_ref()
+}
+
+fn has_all(labels: &BTreeMap<String, String>, selected: &BTreeMap<String, String>) -> bool {
+    selected
+        .iter()
+        .all(|(name, value)| labels.get(name) == Some(value))
 }
 
 impl Pod {

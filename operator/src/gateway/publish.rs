@@ -1,7 +1,7 @@
 //! The Secret that a fleet's gateways read.
 //!
 //! Owns: its name and form, and that nobody's newer write is overwritten: each write names the version that it
-//! replaces. Used by: `gateway`.
+//! replaces, the first replaces none, and what somebody else wrote is to be confirmed as old first. Used by: `gateway`.
 
 use super::collect::Owner;
 use crate::calls::{CallError, call};
@@ -10,7 +10,7 @@ use crds::snapshot::{DecodeError, FORMAT, Snapshot};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use kube::api::{Patch, PatchParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 use std::sync::Arc;
@@ -31,6 +31,8 @@ pub struct Published {
     pub snapshot: Option<Arc<Snapshot>>,
     /// Whether the store has shown this version: what it lacks afterwards was deleted.
     seen: bool,
+    /// Whether all that its writer may have known is known here: this process wrote it, or has made sure.
+    known: bool,
 }
 
 /// The name of a fleet's Secret.
@@ -47,6 +49,7 @@ impl Published {
             version,
             snapshot: Some(snapshot),
             seen: false,
+            known: true,
         }
     }
 
@@ -55,7 +58,7 @@ impl Published {
         let reference = ObjectRef::<Secret>::new(&secret_name(gateway)).within(home);
         let Some(stored) = stores.snapshots.get(&reference) else {
             if self.seen {
-                (self.version, self.seen) = (None, false);
+                (self.version, self.seen, self.known) = (None, false, false);
             }
             return;
         };
@@ -91,6 +94,7 @@ impl Published {
             version,
             snapshot,
             seen: false,
+            known: false,
         }
     }
 
@@ -100,6 +104,17 @@ impl Published {
         let name = secret_name(gateway);
         let secret = call(secrets.get_opt(&name)).await?;
         Ok(secret.map_or_else(Self::default, |secret| Self::of(&secret, None)))
+    }
+
+    /// Whether it may be replaced by what is known here. Else somebody else wrote it, who may have known more.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// All that its writer may have known is known here now.
+    pub fn confirm(&mut self) {
+        self.known = true;
     }
 
     /// Whether the gateways can read this revision.
@@ -117,21 +132,31 @@ pub struct Next<'a> {
     pub owner: &'a Owner,
     pub snapshot: &'a Snapshot,
     pub packed: Vec<u8>,
-    /// The version that it replaces.
+    /// The version that it replaces; none when there is to be no Secret yet.
     pub replaces: Option<&'a str>,
 }
 
 impl Next<'_> {
-    /// Applies it, and answers its version. A conflict: somebody else wrote meanwhile.
+    /// Writes it, and answers its version. A conflict: somebody else wrote meanwhile.
     pub async fn apply(self, client: &Client) -> Result<Option<String>, CallError> {
         let (name, secrets) = (
             secret_name(self.gateway),
             Api::<Secret>::namespaced(client.clone(), self.home),
         );
+        let new = self.replaces.is_none();
         let secret = self.secret(&name);
-        let params = PatchParams::apply(MANAGER).force();
-        let applied = call(secrets.patch(&name, &params, &Patch::Apply(&secret))).await?;
-        Ok(applied.metadata.resource_version)
+        let written = if new {
+            // An apply without a version would replace what somebody else has made meanwhile.
+            let params = PostParams {
+                field_manager: Some(MANAGER.to_owned()),
+                ..PostParams::default()
+            };
+            call(secrets.create(&params, &secret)).await?
+        } else {
+            let params = PatchParams::apply(MANAGER).force();
+            call(secrets.patch(&name, &params, &Patch::Apply(&secret))).await?
+        };
+        Ok(written.metadata.resource_version)
     }
 
     fn secret(self, name: &str) -> Secret {

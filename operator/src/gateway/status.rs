@@ -148,6 +148,17 @@ impl Ledger {
         }
     }
 
+    /// The version that a write replaces: the stored one, or that of what was written since.
+    #[must_use]
+    pub fn replaces(&self, stored: &Stored) -> Option<String> {
+        let newer = self.entry(stored).map(|entry| entry.version);
+        let newer = newer.filter(|newer| version(stored) < *newer);
+        newer.map_or_else(
+            || stored.metadata.resource_version.clone(),
+            |newer| Some(newer.to_string()),
+        )
+    }
+
     /// Looks whether somebody else has written our status; answers true when the Channel is left to them now.
     pub fn is_contested(&mut self, stored: &Stored, now: Instant) -> bool {
         let Some(entry) = self

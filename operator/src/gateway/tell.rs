@@ -1,7 +1,7 @@
 //! Writes statuses, and says as Events what a person should know.
 //!
-//! Owns: how many writes are on their way, and that a failed one waits. Never: decides what a status says. Used by:
-//! `gateway`.
+//! Owns: how many writes are on their way, that a failed one waits, and that none is about another version of the
+//! Channel than the one that was looked at. Never: decides what a status says. Used by: `gateway`.
 
 use super::Outcome;
 use super::collect::{self, Pod};
@@ -45,6 +45,8 @@ struct Teller {
 /// One write.
 struct Write {
     stored: Arc<Stored>,
+    /// The version that it replaces.
+    replaces: Option<String>,
     status: ChannelStatus,
     due: Due,
     /// What a person should know of it.
@@ -111,8 +113,9 @@ impl Teller {
             let Some(stored) = channels.get(&verdict.channel) else {
                 continue;
             };
-            // It was deleted and made anew since it was compiled.
-            if stored.uid() == verdict.uid {
+            // Else it was changed, or deleted and made anew, since it was compiled: that will be done in a moment.
+            let same = stored.metadata.generation.unwrap_or_default() == verdict.generation;
+            if same && stored.uid() == verdict.uid {
                 writes.extend(self.write(outcome, verdict, stored, &pods, reports));
             }
         }
@@ -181,6 +184,7 @@ impl Teller {
         };
         Some(Write {
             notices: notices(&before, verdict),
+            replaces: self.ledger.replaces(stored),
             stored: stored.clone(),
             status,
             due,
@@ -189,6 +193,11 @@ impl Teller {
 
     fn not_written(&mut self, stored: &Stored, error: &CallError) {
         if error.is_not_found() {
+            return;
+        }
+        // Somebody else wrote meanwhile; the watch brings what, and that is looked at anew.
+        if error.is_conflict() {
+            self.context.metrics.status_patch(StatusPatch::Skipped);
             return;
         }
         self.context.metrics.status_patch(StatusPatch::Error);
@@ -200,17 +209,14 @@ impl Teller {
 
 impl Write {
     async fn send(self, context: Arc<Context>) -> (Self, Result<String, CallError>) {
-        let answer = patch(&context, &self.stored, &self.status).await;
+        let answer = patch(&context, &self).await;
         (self, answer)
     }
 }
 
 /// Applies a status; answers the version that the Channel has with it.
-async fn patch(
-    context: &Context,
-    stored: &Stored,
-    status: &ChannelStatus,
-) -> Result<String, CallError> {
+async fn patch(context: &Context, write: &Write) -> Result<String, CallError> {
+    let Write { stored, status, .. } = write;
     let name = stored.name();
     let channels = Api::<Stored>::namespaced(context.client.clone(), name.namespace());
     let body = Applied {
@@ -221,6 +227,8 @@ async fn patch(
             namespace: stored.metadata.namespace.clone(),
             // With the uid nothing is said of a Channel of the same name that was made meanwhile.
             uid: stored.metadata.uid.clone(),
+            // With the version whoever led before says nothing of what it has not seen.
+            resource_version: write.replaces.clone(),
             ..ObjectMeta::default()
         },
         status,

@@ -73,7 +73,7 @@ pub enum StatusPatch {
     Ok,
     /// It is tried again.
     Error,
-    /// It says already what it should, or nothing worth a write.
+    /// It says already what it should, nothing worth a write, or somebody else wrote meanwhile.
     Skipped,
 }
 
