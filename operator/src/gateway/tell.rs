@@ -51,14 +51,35 @@ struct Write {
     notices: Vec<(Reason, String)>,
 }
 
-/// A Channel as its status is applied.
+/// A Channel as its status is written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Applied<'a> {
+struct Written<S> {
     api_version: String,
     kind: String,
     metadata: ObjectMeta,
-    status: &'a ChannelStatus,
+    status: S,
+}
+
+/// A status as a merge patch, which leaves alone what it does not name.
+#[derive(Debug, Serialize)]
+struct Merged<'a> {
+    #[serde(flatten)]
+    status: ChannelStatus,
+    /// The only part that may go again.
+    url: Option<&'a str>,
+}
+
+impl<'a> Merged<'a> {
+    fn of(status: &'a ChannelStatus) -> Self {
+        Self {
+            status: ChannelStatus {
+                url: None,
+                ..status.clone()
+            },
+            url: status.url.as_deref(),
+        }
+    }
 }
 
 /// Tells for ever.
@@ -205,7 +226,7 @@ impl Write {
     }
 }
 
-/// Applies a status; answers the version that the Channel has with it.
+/// Writes a status; answers the version that the Channel has with it.
 async fn patch(
     context: &Context,
     stored: &Stored,
@@ -213,7 +234,25 @@ async fn patch(
 ) -> Result<String, CallError> {
     let name = stored.name();
     let channels = Api::<Stored>::namespaced(context.client.clone(), name.namespace());
-    let body = Applied {
+    let manager = &context.status_manager;
+    let written = if stored.misfit {
+        let body = body(stored, Merged::of(status));
+        let params = PatchParams {
+            field_manager: Some(manager.clone()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&body);
+        call(channels.patch_status(name.name(), &params, &patch)).await?
+    } else {
+        let (body, params) = (body(stored, status), PatchParams::apply(manager).force());
+        let patch = Patch::Apply(&body);
+        call(channels.patch_status(name.name(), &params, &patch)).await?
+    };
+    Ok(written.metadata.resource_version.unwrap_or_default())
+}
+
+fn body<S>(stored: &Stored, status: S) -> Written<S> {
+    Written {
         api_version: Channel::api_version(&()).into_owned(),
         kind: Channel::kind(&()).into_owned(),
         metadata: ObjectMeta {
@@ -224,11 +263,7 @@ async fn patch(
             ..ObjectMeta::default()
         },
         status,
-    };
-    let params = PatchParams::apply(&context.status_manager).force();
-    let patch = Patch::Apply(&body);
-    let applied = call(channels.patch_status(name.name(), &params, &patch)).await?;
-    Ok(applied.metadata.resource_version.unwrap_or_default())
+    }
 }
 
 /// What a person should know of a change: what compiling came to fails, or holds again. That pods come and go is told

@@ -2,7 +2,11 @@
 //! force afterwards without anybody's help.
 
 mod crowd; // more Channels than a Snapshot has room for
+mod mute; // ready Pods that give no report
+mod namespace; // a namespace goes with all that is in it
 mod outage; // no API server for half a minute
+mod refused; // changes that cannot be, beside Channels that can
+mod schema; // no CustomResourceDefinition, or one that was looser once
 mod secrets; // Secrets of the team that go, come back, or cannot be read
 mod snapshot; // the operator's own Secret, deleted or overwritten
 mod storms; // an API server that answers 429 or 500
