@@ -320,9 +320,10 @@ impl Gateway {
             return;
         }
         // Somebody else wrote. Whoever does not lead any more must not write what it knew before.
-        let context = &self.context;
+        let (context, known) = (&self.context, self.published.snapshot.clone());
         if context.leadership.holds().await
-            && let Ok(published) = Published::read(&context.client, &context.home, &self.name).await
+            && let Ok(published) =
+                Published::read(&context.client, &context.home, &self.name, known).await
         {
             self.published = published;
             self.compiled = None;

@@ -222,6 +222,10 @@ where
                         self.metrics.watch_failed(self.watched.kind);
                         self.watched.failed(&error);
                         sleep(pauses.next().unwrap_or_default()).await;
+                        // Else the same version would be asked for until the next list.
+                        if watched::is_gone(&error) {
+                            break;
+                        }
                     }
                 }
             }

@@ -1,5 +1,6 @@
 //! The operator on a real API server: Channels become what real gateways serve.
 
+mod faults; // the API server fails in part or whole, objects are broken, gateways are mute: what is in force stays
 mod serve;
 
 use serde_json::{Value, json};

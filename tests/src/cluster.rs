@@ -10,10 +10,12 @@ use crate::http::{Answer, Ask};
 use crate::process::{Process, folder};
 use crate::wait::until;
 use rustix::process::Signal;
+use rustls::ClientConfig;
 use serde_json::{Value, json};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 mod api;
 mod controllers;
@@ -33,6 +35,14 @@ pub struct Setup {
     identities: Vec<(String, Vec<String>)>,
     flags: Vec<String>,
     controllers: bool,
+}
+
+/// Another way to the API server than its own address.
+#[derive(Clone, Debug)]
+pub struct Via {
+    pub address: SocketAddr,
+    /// The certificate of the authority that vouches for whoever answers there.
+    pub ca: PathBuf,
 }
 
 /// The running cluster.
@@ -131,11 +141,29 @@ impl Cluster {
         self.kubeconfig_path(name)
     }
 
+    /// A kubeconfig for an identity that has one already, by another way.
+    #[must_use]
+    pub fn kubeconfig_via(&self, identity: &str, via: &Via) -> PathBuf {
+        let mut config = self.config(identity);
+        config["clusters"][0]["cluster"] = json!({
+            "server": format!("https://{}", via.address),
+            "certificate-authority": via.ca,
+        });
+        let path = self.kubeconfig_path(&format!("{identity}.{}", via.address.port()));
+        fs::write(&path, config.to_string()).expect("the folder is ours");
+        path
+    }
+
+    /// A client of its certificates.
+    #[must_use]
+    pub fn tls(&self) -> Arc<ClientConfig> {
+        self.certs.client()
+    }
+
     /// The API for an identity that has a kubeconfig.
     #[must_use]
     pub fn api(&self, identity: &str) -> Api {
-        let text = fs::read_to_string(self.kubeconfig(identity)).expect("it was just there");
-        let config: Value = serde_json::from_str(&text).expect("it was written as JSON");
+        let config = self.config(identity);
         let token = config["users"][0]["user"]["token"].as_str();
         let token = token.expect("every identity has a token");
         Api::new(self.address(), self.certs.client(), token)
@@ -229,6 +257,11 @@ impl Cluster {
         let answer = self.create(path, &object).await;
         let fits = [201, 409].contains(&answer.status);
         assert!(fits, "{path}: {}", answer.text());
+    }
+
+    fn config(&self, identity: &str) -> Value {
+        let text = fs::read_to_string(self.kubeconfig(identity)).expect("it was just there");
+        serde_json::from_str(&text).expect("it was written as JSON")
     }
 
     fn kubeconfig_path(&self, name: &str) -> PathBuf {

@@ -4,7 +4,7 @@
 //! Never: writes what an operator writes: the Secret, statuses of Channels, the size once it is told. Used by: tests
 //! of the operator, and of gateways in a cluster.
 
-use crate::cluster::{ADMIN, Api, Cluster};
+use crate::cluster::{ADMIN, Api, Cluster, Via};
 use crate::http::{Ask, query};
 use crate::listen::Listen;
 use crate::metrics::Metrics;
@@ -40,6 +40,7 @@ pub struct Setup {
     replicas: Option<u32>,
     grace: u32,
     ports: Ports,
+    via: Option<Via>,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -93,6 +94,7 @@ impl Setup {
                 http: free_port(),
                 admin: free_port(),
             },
+            via: None,
             flags: Vec::new(),
             environment: Vec::new(),
         };
@@ -151,6 +153,13 @@ impl Setup {
         self
     }
 
+    /// Its gateways reach the API server by that way.
+    #[must_use]
+    pub fn via(mut self, via: Via) -> Self {
+        self.via = Some(via);
+        self
+    }
+
     /// Adds a flag of each gateway; it wins over the harness's own. With `--channels` they read manifests instead of
     /// the Secret.
     #[must_use]
@@ -171,12 +180,16 @@ impl Setup {
         let identity = roles::gateway(cluster, &self.home, &self.name).await;
         cluster.apply(&objects::node()).await;
         cluster.apply(&objects::deployment(&self)).await;
+        let kubeconfig = match &self.via {
+            Some(via) => cluster.kubeconfig_via(&identity, via),
+            None => cluster.kubeconfig(&identity),
+        };
         let running = Arc::default();
         let api = cluster.api(ADMIN);
         let kubelet = Arc::new(Kubelet::new(
             self.clone(),
             api.clone(),
-            cluster.kubeconfig(&identity),
+            kubeconfig,
             folder(),
             Arc::clone(&running),
         ));

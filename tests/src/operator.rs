@@ -3,7 +3,7 @@
 //! Owns: the process, its identity, its bound address. Never: reaches into it other than the cluster could.
 //! Used by: every test of the operator.
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Via};
 use crate::fleet::HOME;
 use crate::gateway::binary;
 use crate::http::Ask;
@@ -26,6 +26,7 @@ pub struct Setup {
     home: String,
     fleets: Vec<String>,
     pod: String,
+    via: Option<Via>,
     flags: Vec<String>,
     environment: Vec<(String, String)>,
 }
@@ -47,6 +48,7 @@ impl Setup {
             home: HOME.into(),
             fleets: vec!["default".into()],
             pod: "siar-operator-0".into(),
+            via: None,
             flags: Vec::new(),
             environment: Vec::new(),
         }
@@ -73,6 +75,13 @@ impl Setup {
         self
     }
 
+    /// Reaches the API server by that way.
+    #[must_use]
+    pub fn via(mut self, via: Via) -> Self {
+        self.via = Some(via);
+        self
+    }
+
     /// Adds a flag with its value; it wins over the harness's own.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
@@ -91,7 +100,11 @@ impl Setup {
     pub async fn start(self, cluster: &Cluster) -> Operator {
         let fleets: Vec<&str> = self.fleets.iter().map(String::as_str).collect();
         let identity = roles::operator(cluster, &self.home, &fleets).await;
-        let (folder, kubeconfig) = (folder(), cluster.kubeconfig(&identity));
+        let kubeconfig = match &self.via {
+            Some(via) => cluster.kubeconfig_via(&identity, via),
+            None => cluster.kubeconfig(&identity),
+        };
+        let folder = folder();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         let process = spawn(&self, &kubeconfig, folder.path(), any);
         let mut operator = Operator {

@@ -15,8 +15,9 @@ use crate::args::SecretSettings;
 use crate::metrics::Metrics;
 use contact::{Contact, WatchBackoff, noting};
 use crds::snapshot::Snapshot;
-use futures_util::StreamExt;
+use futures_util::future::ready;
 use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, stream};
 use k8s_openapi::api::core::v1::Secret as Object;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -35,6 +36,8 @@ use tokio::time::{Sleep, sleep};
 const WATCH_SECONDS: u32 = 60;
 /// What no watch would tell (an API server restored from an older save) is found by listing so often.
 const LIST_EVERY: Duration = Duration::from_secs(600);
+/// Before it is listed anew because a watch could not begin: whoever refuses every version is not asked without end.
+const AGAIN: Duration = Duration::from_secs(1);
 /// A watch may be silent for as long as it lasts; a list that is silent for so long is tried again.
 const LIMITS: Limits = Limits {
     connect: Duration::from_secs(5),
@@ -87,7 +90,7 @@ impl Secret {
         let client = noting(client, contact.clone());
         let api = Api::namespaced(client, &settings.namespace);
         Self {
-            events: follow(&api, &settings.name, &contact),
+            events: follow(&api, &settings.name, &contact, Duration::ZERO),
             copy: settings.file.clone().map(|path| Copy {
                 path,
                 look: Box::pin(sleep(FIRST_ANSWER)),
@@ -111,7 +114,7 @@ impl Secret {
                 return None;
             }
             None => {
-                self.events = follow(&self.api, &self.settings.name, &self.contact);
+                self.follow_after(Duration::ZERO);
                 return None;
             }
         };
@@ -167,11 +170,21 @@ impl Secret {
 
     fn failed(&mut self, error: &watcher::Error) {
         // The version that the watch began at is too old: the Secret is listed anew, as happens now and then.
-        if matches!(error, watcher::Error::WatchError(status) if status.code == 410) {
-            return;
+        match error {
+            watcher::Error::WatchError(status) if status.code == 410 => return,
+            // The watcher itself would ask for the same version for ever.
+            watcher::Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 410 => {
+                self.follow_after(AGAIN);
+                return;
+            }
+            _ => {}
         }
         self.contact.failed();
         self.tell(&cause(error));
+    }
+
+    fn follow_after(&mut self, pause: Duration) {
+        self.events = follow(&self.api, &self.settings.name, &self.contact, pause);
     }
 
     fn tell(&mut self, problem: &str) {
@@ -215,13 +228,22 @@ impl Source for Secret {
     }
 }
 
-/// Lists the Secret and watches it, until it is to be listed anew.
-fn follow(api: &Api<Object>, name: &str, contact: &Arc<Contact>) -> BoxStream<'static, Heard> {
+/// After a pause lists the Secret and watches it, until it is to be listed anew.
+fn follow(
+    api: &Api<Object>,
+    name: &str,
+    contact: &Arc<Contact>,
+    pause: Duration,
+) -> BoxStream<'static, Heard> {
     // Whose rights name one Secret may list and watch under this selector only.
     let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    watcher(api.clone(), only.timeout(WATCH_SECONDS))
+    let events = watcher(api.clone(), only.timeout(WATCH_SECONDS))
         .backoff(WatchBackoff::new(contact.clone()))
-        .take_until(sleep(LIST_EVERY))
+        .take_until(sleep(LIST_EVERY));
+    stream::once(sleep(pause))
+        .map(|()| None)
+        .chain(events.map(Some))
+        .filter_map(ready)
         .boxed()
 }
 

@@ -27,8 +27,10 @@ const FORMAT_NAME: &str = "siar.dev/format";
 pub struct Published {
     /// `metadata.resourceVersion`; none when there is no Secret.
     pub version: Option<String>,
-    /// What it holds, or held before it was deleted; none when it cannot be read.
+    /// What it holds, or held before it was deleted or spoilt: the last good forms.
     pub snapshot: Option<Arc<Snapshot>>,
+    /// Whether it holds that now.
+    stands: bool,
     /// Whether the store has shown this version: what it lacks afterwards was deleted.
     seen: bool,
     /// Whether all that its writer may have known is known here: this process wrote it, or has made sure.
@@ -48,6 +50,7 @@ impl Published {
         Self {
             version,
             snapshot: Some(snapshot),
+            stands: true,
             seen: false,
             known: true,
         }
@@ -58,7 +61,8 @@ impl Published {
         let reference = ObjectRef::<Secret>::new(&secret_name(gateway)).within(home);
         let Some(stored) = stores.snapshots.get(&reference) else {
             if self.seen {
-                (self.version, self.seen, self.known) = (None, false, false);
+                (self.version, self.stands, self.seen) = (None, false, false);
+                self.known = false;
             }
             return;
         };
@@ -70,40 +74,49 @@ impl Published {
         self.seen |= theirs >= ours;
     }
 
-    /// What a Secret holds. `known` saves reading the same Snapshot again.
+    /// What a Secret holds. `known` is what it held before: it need not be read again, and stays known when the
+    /// Secret cannot be read.
     fn of(secret: &Secret, known: Option<Arc<Snapshot>>) -> Self {
         let version = secret.metadata.resource_version.clone();
         let packed = secret.data.as_ref().and_then(|data| data.get(KEY));
-        let known = known.filter(|known| packed.is_some_and(|packed| packed.0 == known.pack()));
-        let snapshot = known.map(Ok).or_else(|| {
-            let packed = packed?;
-            Some(Snapshot::unpack(&packed.0).map(Arc::new))
-        });
-        let snapshot = snapshot.and_then(|read: Result<_, DecodeError>| match read {
-            Ok(snapshot) => Some(snapshot),
-            Err(error) => {
-                let problem = error.to_string();
-                tracing::warn!(
-                    problem,
-                    "the published Snapshot cannot be read; it is made anew without last good forms"
-                );
-                None
+        let packed = packed.map_or(&[][..], |packed| &packed.0);
+        let same = known.as_ref().is_some_and(|known| known.pack() == packed);
+        let (snapshot, stands) = if same {
+            (known, true)
+        } else {
+            match Snapshot::unpack(packed) {
+                Ok(snapshot) => (Some(Arc::new(snapshot)), true),
+                Err(error) => {
+                    spoilt(&error, known.is_some());
+                    (known, false)
+                }
             }
-        });
+        };
         Self {
             version,
             snapshot,
+            stands,
             seen: false,
             known: false,
         }
     }
 
-    /// Reads it from the API server itself.
-    pub async fn read(client: &Client, home: &str, gateway: &str) -> Result<Self, CallError> {
+    /// Reads it from the API server itself; `known` as for what the store shows.
+    pub async fn read(
+        client: &Client,
+        home: &str,
+        gateway: &str,
+        known: Option<Arc<Snapshot>>,
+    ) -> Result<Self, CallError> {
         let secrets = Api::<Secret>::namespaced(client.clone(), home);
         let name = secret_name(gateway);
-        let secret = call(secrets.get_opt(&name)).await?;
-        Ok(secret.map_or_else(Self::default, |secret| Self::of(&secret, None)))
+        Ok(match call(secrets.get_opt(&name)).await? {
+            Some(secret) => Self::of(&secret, known),
+            None => Self {
+                snapshot: known,
+                ..Self::default()
+            },
+        })
     }
 
     /// Whether it may be replaced by what is known here. Else somebody else wrote it, who may have known more.
@@ -120,9 +133,18 @@ impl Published {
     /// Whether the gateways can read this revision.
     #[must_use]
     pub fn is(&self, snapshot: &Snapshot) -> bool {
-        let published = self.snapshot.as_ref().filter(|_| self.version.is_some());
+        let published = self.snapshot.as_ref().filter(|_| self.stands);
         published.is_some_and(|published| published.revision == snapshot.revision)
     }
+}
+
+fn spoilt(error: &DecodeError, known: bool) {
+    let problem = error.to_string();
+    let forms = if known { "the same" } else { "no" };
+    tracing::warn!(
+        problem,
+        "the published Snapshot cannot be read; it is written anew with {forms} last good forms"
+    );
 }
 
 /// What is to stand there next.

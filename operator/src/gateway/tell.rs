@@ -53,14 +53,35 @@ struct Write {
     notices: Vec<(Reason, String)>,
 }
 
-/// A Channel as its status is applied.
+/// A Channel as its status is written.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Applied<'a> {
+struct Written<S> {
     api_version: String,
     kind: String,
     metadata: ObjectMeta,
-    status: &'a ChannelStatus,
+    status: S,
+}
+
+/// A status as a merge patch, which leaves alone what it does not name.
+#[derive(Debug, Serialize)]
+struct Merged<'a> {
+    #[serde(flatten)]
+    status: ChannelStatus,
+    /// The only part that may go again.
+    url: Option<&'a str>,
+}
+
+impl<'a> Merged<'a> {
+    fn of(status: &'a ChannelStatus) -> Self {
+        Self {
+            status: ChannelStatus {
+                url: None,
+                ..status.clone()
+            },
+            url: status.url.as_deref(),
+        }
+    }
 }
 
 /// Tells for ever.
@@ -214,12 +235,31 @@ impl Write {
     }
 }
 
-/// Applies a status; answers the version that the Channel has with it.
+/// Writes a status; answers the version that the Channel has with it.
 async fn patch(context: &Context, write: &Write) -> Result<String, CallError> {
     let Write { stored, status, .. } = write;
     let name = stored.name();
     let channels = Api::<Stored>::namespaced(context.client.clone(), name.namespace());
-    let body = Applied {
+    let manager = &context.status_manager;
+    let written = if stored.misfit {
+        let body = body(write, Merged::of(status));
+        let params = PatchParams {
+            field_manager: Some(manager.clone()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(&body);
+        call(channels.patch_status(name.name(), &params, &patch)).await?
+    } else {
+        let (body, params) = (body(write, status), PatchParams::apply(manager).force());
+        let patch = Patch::Apply(&body);
+        call(channels.patch_status(name.name(), &params, &patch)).await?
+    };
+    Ok(written.metadata.resource_version.unwrap_or_default())
+}
+
+fn body<S>(write: &Write, status: S) -> Written<S> {
+    let stored = &write.stored;
+    Written {
         api_version: Channel::api_version(&()).into_owned(),
         kind: Channel::kind(&()).into_owned(),
         metadata: ObjectMeta {
@@ -232,11 +272,7 @@ async fn patch(context: &Context, write: &Write) -> Result<String, CallError> {
             ..ObjectMeta::default()
         },
         status,
-    };
-    let params = PatchParams::apply(&context.status_manager).force();
-    let patch = Patch::Apply(&body);
-    let applied = call(channels.patch_status(name.name(), &params, &patch)).await?;
-    Ok(applied.metadata.resource_version.unwrap_or_default())
+    }
 }
 
 /// What a person should know of a change: what compiling came to fails, or holds again. That pods come and go is told

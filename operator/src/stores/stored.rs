@@ -22,6 +22,8 @@ pub struct Stored {
     /// The error says what of it cannot be read.
     pub spec: Result<ChannelSpec, String>,
     pub status: ChannelStatus,
+    /// It does not fit the schema of today: the API server refuses every apply, and takes a merge patch.
+    pub misfit: bool,
 }
 
 /// Its parts, none of them judged.
@@ -64,11 +66,15 @@ impl<'de> Deserialize<'de> for Stored {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Raw::deserialize(deserializer)?;
         let gateway = raw.spec.get("gateway").and_then(Value::as_str);
+        let gateway = gateway.unwrap_or(DEFAULT_GATEWAY).to_owned();
+        let spec = serde_json::from_value(raw.spec).map_err(|error| error.to_string());
+        let status: Result<Option<ChannelStatus>, _> = serde_json::from_value(raw.status);
         Ok(Self {
-            gateway: gateway.unwrap_or(DEFAULT_GATEWAY).to_owned(),
-            spec: serde_json::from_value(raw.spec).map_err(|error| error.to_string()),
+            gateway,
+            misfit: spec.is_err() || status.is_err(),
+            spec,
             // One that cannot be read is written anew.
-            status: serde_json::from_value(raw.status).unwrap_or_default(),
+            status: status.ok().flatten().unwrap_or_default(),
             metadata: raw.metadata,
         })
     }
@@ -130,6 +136,11 @@ mod tests {
         assert_eq!(bad.declared().spec, Err(&**problem));
         let odd = stored(&json!({}), &json!({"streams": "many"}));
         assert_eq!((&*odd.gateway, odd.status.streams), ("default", None));
+        let none = stored(&json!({}), &Value::Null);
+        assert_eq!(
+            [good, bad, odd, none].map(|stored| stored.misfit),
+            [false, true, true, false]
+        );
     }
 
     #[test]

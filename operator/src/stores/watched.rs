@@ -108,6 +108,11 @@ impl Watched {
     }
 }
 
+/// Whether the version that a watch was to begin with is forgotten.
+pub fn is_gone(error: &watcher::Error) -> bool {
+    code(error) == Some(410)
+}
+
 fn code(error: &watcher::Error) -> Option<u16> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))

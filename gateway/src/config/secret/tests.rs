@@ -243,19 +243,34 @@ async fn a_version_that_is_gone_is_listed_anew_and_nothing_is_wrong() {
             .0,
         "a",
     );
-    let gone = event("ERROR", &failure(410, "Expired"));
-    let replies = vec![
-        lines(200, &[gone], false),
-        list(90, &[object(80, &packed("b"))]),
+    let gone = failure(410, "Expired");
+    // As the first event of the watch, and instead of one.
+    let refusals = [
+        lines(200, &[event("ERROR", &gone)], false),
+        reply(410, &gone),
     ];
-    let (found, asked) = scene.run(5 * SECOND, replies).await;
-    check(found, "b");
-    assert!(
-        asked[0].contains("watch=true") && !asked[1].contains("watch=true"),
-        "{asked:?}"
-    );
+    for (refusal, name) in refusals.into_iter().zip(["b", "c"]) {
+        let replies = vec![refusal, list(90, &[object(80, &packed(name))])];
+        let (found, asked) = scene.run(5 * SECOND, replies).await;
+        check(found, name);
+        assert!(
+            asked[0].contains("watch=true") && !asked[1].contains("watch=true"),
+            "{asked:?}"
+        );
+    }
     assert_eq!(scene.metrics.config_source_up.get(), 1);
     assert!(scene.secret.told.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_refuses_every_version_is_not_asked_without_end() {
+    let mut scene = Scene::new(None);
+    let gone = || reply(410, &failure(410, "Expired"));
+    let empty = || list(7, &[]);
+    let replies = (0..99).flat_map(|_| [empty(), gone()]).collect();
+    let (found, asked) = scene.run(10 * SECOND, replies).await;
+    assert!(found.is_none());
+    assert!((10..=24).contains(&asked.len()), "{}", asked.len());
 }
 
 #[tokio::test(start_paused = true)]
