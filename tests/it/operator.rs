@@ -1,6 +1,15 @@
 //! The operator on a real API server: Channels become what real gateways serve.
 
+mod claims; // one gateway name, claimed twice
+mod crash; // killed at any moment, started again
+mod leaders; // what the tests of several operators ask of them
+mod lease; // two replicas, one of which writes
+mod process; // exit codes, and one line for each mistake
+mod rights; // the audit log: nothing was denied, nothing is granted in vain
+mod scale; // as many gateways as the streams ask for
 mod serve;
+mod skew; // replicas that disagree about the time
+mod told; // what is written, what is told, how often
 
 use serde_json::{Value, json};
 use tests::cluster::Cluster;

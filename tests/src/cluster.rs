@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 mod api;
 mod controllers;
 mod etcd;
+mod history;
 mod kubectl;
 mod servers;
 
