@@ -50,7 +50,10 @@ async fn a_clock_that_is_a_minute_ahead_costs_one_change_of_leader() {
     assert_eq!(told.len(), 1, "{told:?}");
     world.change("orders", 1).await;
     world.until_served("orders").await;
-    assert_eq!(world.holders(&begin).await, ["right", "fast"]);
+    let holders = world.holders(&begin).await;
+    // The first is there if it renewed meanwhile.
+    let later = holders.strip_prefix(&["right".to_owned()]);
+    assert_eq!(later.unwrap_or(&holders), ["fast"]);
     world.never_went_back(&published, &["orders"]).await;
     let killed = world.cluster.version(LEASES).await;
     fast.kill9();
