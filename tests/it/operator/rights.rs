@@ -17,6 +17,10 @@ rules:
   - level: None
 ";
 
+/// What is granted and not asked for, and why it stays: the README promises it to those who write the rules themselves,
+/// and it shows nothing that a list of that one name does not.
+const UNUSED: [(&str, &str); 1] = [("gateway", "get secrets")];
+
 /// One request of an identity: `verb resource[/subresource]` in a group.
 type Asked = BTreeSet<(String, String)>;
 
@@ -103,6 +107,7 @@ fn check(who: &str, log: &Log, granted: &Asked) {
     let unused: BTreeSet<&str> = granted
         .difference(&log.asked)
         .map(|(_, what)| &**what)
+        .filter(|what| !UNUSED.contains(&(who, *what)))
         .collect();
     assert!(unused.is_empty(), "{who} is granted in vain: {unused:?}");
 }

@@ -122,6 +122,13 @@ async fn no_pod_goes_while_a_ready_one_does_not_say_what_it_serves() {
     // Still ready as far as anybody knows.
     world.fleet.kubelet(false).await;
     world.fleet.freeze(&pods[2].name);
+    // Its last report counts for a while.
+    until_time(Duration::from_secs(60), "it to be silent", || async {
+        let metrics = world.operator.metrics().await;
+        let serving = metrics.sum("siar_operator_channel_programmed_gateways", &[]);
+        (serving == 2.0).then_some(()).ok_or(serving.to_string())
+    })
+    .await;
     drop(kept);
     let held = "SilentPod";
     until_time(Duration::from_secs(60), "the step to be held", || async {
