@@ -1,7 +1,16 @@
 //! The operator on a real API server: Channels become what real gateways serve.
 
+mod claims; // one gateway name, claimed twice
+mod crash; // killed at any moment, started again
 mod faults; // the API server fails in part or whole, objects are broken, gateways are mute: what is in force stays
-mod serve;
+mod leaders; // what the tests of several operators ask of them
+mod lease; // two replicas, one of which writes
+mod process; // exit codes, and one line for each mistake
+mod rights; // the audit log: nothing was denied, nothing is granted in vain
+mod scale; // as many gateways as the streams ask for
+mod serve; // what kubectl changes is served, and what it takes away ends
+mod skew; // replicas that disagree about the time
+mod told; // what is written, what is told, how often
 
 use serde_json::{Value, json};
 use tests::cluster::Cluster;

@@ -52,10 +52,10 @@ fn check(seen: &BTreeSet<String>, expected: &[&str]) {
 }
 
 const OPERATOR: [&str; 4] = [
-    "get,list,watch siar.dev/channels",
+    "list,watch siar.dev/channels",
     "patch siar.dev/channels/status",
     "get,list,watch /secrets",
-    "create,patch events.k8s.io/events",
+    "create events.k8s.io/events",
 ];
 
 #[tokio::test]
@@ -67,9 +67,9 @@ async fn an_operator_may_do_what_it_must_and_no_more() {
     let home = [
         "create /secrets",
         "patch /secrets siar-default,siar-internal",
-        "get,list,watch apps/deployments",
+        "list,watch apps/deployments",
         "get,patch apps/deployments/scale",
-        "get,list,watch,patch /pods",
+        "list,watch,patch /pods",
         "create coordination.k8s.io/leases",
         "get,patch coordination.k8s.io/leases siar-operator",
     ];

@@ -20,6 +20,7 @@ use std::sync::Arc;
 mod api;
 mod controllers;
 mod etcd;
+mod history;
 mod kubectl;
 mod servers;
 

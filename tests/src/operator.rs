@@ -114,7 +114,7 @@ impl Setup {
             folder,
             admin: any,
         };
-        operator.until_open().await;
+        operator.until_open(0).await;
         operator
     }
 }
@@ -215,21 +215,23 @@ impl Operator {
 
     /// Starts it again on the port that it had.
     pub async fn start_again(&mut self) {
+        let before = self.log().len();
         self.process = spawn(
             &self.setup,
             &self.kubeconfig,
             self.folder.path(),
             self.admin,
         );
-        self.until_open().await;
+        self.until_open(before).await;
     }
 
-    /// The log says it first: the ready file comes when all is listed.
-    async fn until_open(&mut self) {
+    /// The log says it first, after what it said before: the ready file comes when all is listed.
+    async fn until_open(&mut self, before: usize) {
         let admin = until_time(START, "the ports of the operator to be open", || {
             self.process.must_run();
             let log = self.process.log();
-            let line = log.lines().rev().find(|line| line.contains("listening"));
+            let new = log.get(before..).unwrap_or_default();
+            let line = new.lines().rev().find(|line| line.contains("listening"));
             let admin = line.and_then(|line| line.split("admin=").nth(1));
             let admin = admin.and_then(|text| text.split_whitespace().next()?.parse().ok());
             async move { admin.ok_or(log) }

@@ -70,6 +70,35 @@ pub fn secret(packed: &[u8]) -> Value {
     })
 }
 
+/// The Snapshot in a Secret that an operator wrote.
+#[must_use]
+pub fn read(secret: &Value) -> Snapshot {
+    let text = secret["data"][KEY].as_str();
+    let text = text.unwrap_or_else(|| panic!("no Snapshot in {secret}"));
+    Snapshot::unpack(&unbase64(text)).expect("operators write what gateways read")
+}
+
+fn unbase64(text: &str) -> Vec<u8> {
+    let value = |byte: u8| match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        _ => 63,
+    };
+    let digits = text.bytes().filter(|byte| *byte != b'=');
+    let digits: Vec<u8> = digits.map(value).collect();
+    let mut bytes = Vec::with_capacity(digits.len());
+    for group in digits.chunks(4) {
+        let joined = group
+            .iter()
+            .fold(0_u32, |joined, digit| joined << 6 | u32::from(*digit));
+        let joined = joined << (6 * (4 - group.len()));
+        bytes.extend_from_slice(&joined.to_be_bytes()[1..group.len()]);
+    }
+    bytes
+}
+
 /// Makes [`HOME`], where `identity` may read the one Secret and nothing else.
 pub async fn home(cluster: &Cluster, identity: &str) {
     let namespace =
@@ -111,4 +140,16 @@ pub fn follower(cluster: &Cluster, identity: &str) -> Setup {
     Setup::new()
         .flag("--config-secret", &format!("{HOME}/{SECRET}"))
         .env("KUBECONFIG", &kubeconfig)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_as_base64_is_read_again() {
+        for text in ["", "a", "ab", "abc", "abcd", "\u{ff}\u{0}+/"] {
+            assert_eq!(unbase64(&base64(text.as_bytes())), text.as_bytes());
+        }
+    }
 }

@@ -54,7 +54,7 @@ impl World {
     }
 
     /// Waits until the gateway serves the topic.
-    async fn until_served(&self, topic: &str, limit: Duration) {
+    async fn until_gateway_serves(&self, topic: &str, limit: Duration) {
         let path = format!("/shop/history?channel={topic}");
         until_time(limit, format!("{topic} to be served"), || async {
             match Ask::get(self.pod().public, &path).send().await.status {

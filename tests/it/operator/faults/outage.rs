@@ -42,7 +42,7 @@ async fn half_a_minute_without_api_server_withdraws_nothing_and_restarts_nothing
     world.cluster.start_again().await;
     world.apply(&open("late")).await;
     world.apply_secret("readers", &[("ben", "b")]).await;
-    world.until_served("late", DEADLINE).await;
+    world.until_gateway_serves("late", DEADLINE).await;
     assert_eq!(ana.end().await.reason, "revoked");
     drop(listen(&pod, "guarded").token("b").await);
     world.goes_on("orders", &mut listener).await;

@@ -88,7 +88,7 @@ async fn a_secret_that_cannot_be_read_keeps_its_last_content_and_its_neighbours_
         .await;
     drop(listen(&pod, "guarded").token("a").await);
     world.apply(&open("late")).await;
-    world.until_served("late", DEADLINE).await;
+    world.until_gateway_serves("late", DEADLINE).await;
     // Whoever leads next has never read it.
     world.operator.kill9();
     world.operator.start_again().await;

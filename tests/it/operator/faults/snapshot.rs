@@ -86,7 +86,7 @@ async fn it_is_written_anew_when_somebody_overwrites_it() {
     // An older one that can be read is a different matter: gateways apply it until the operator has noticed.
     let change = json!({ "data": empty["data"] });
     let _ = world.cluster.merge(PATH, &change).await.expect(200);
-    world.until_served("orders", DEADLINE).await;
+    world.until_gateway_serves("orders", DEADLINE).await;
     world.serve("late").await;
     world
         .until_condition("orders", "Ready", "True", "Ready")

@@ -54,7 +54,7 @@ async fn storm(
     // What was in force still is.
     drop(listen(&pod, "guarded").token("a").await);
     front.passes();
-    world.until_served(name, DEADLINE).await;
+    world.until_gateway_serves(name, DEADLINE).await;
     until(format!("{name} to be a token"), || async {
         let ask = listen(&pod, "guarded").token(name);
         match ask.respond().await.map(|response| response.status) {

@@ -37,7 +37,7 @@ async fn what_etcd_has_forgotten_is_listed_anew_by_operator_and_gateway() {
     drop((front.take_asked(), gateways.take_asked()));
     cluster.start_again().await;
     world.apply(&open("late")).await;
-    world.until_served("late", DEADLINE).await;
+    world.until_gateway_serves("late", DEADLINE).await;
     world.goes_on("orders", &mut listener).await;
     for front in [&front, &gateways] {
         let asked = front.take_asked();
@@ -64,9 +64,9 @@ async fn a_watch_that_is_refused_as_too_old_is_followed_by_a_list() {
         old.then_some(Fault::GONE)
     });
     front.cut();
-    world.until_served("late", DEADLINE).await;
+    world.until_gateway_serves("late", DEADLINE).await;
     world.apply(&open("later")).await;
-    world.until_served("later", DEADLINE).await;
+    world.until_gateway_serves("later", DEADLINE).await;
     world.goes_on("orders", &mut listener).await;
     for path in ["/api/v1/secrets", "/api/v1/namespaces/siar/secrets"] {
         let met = front.faults(|asked| asked.path == path);
@@ -103,7 +103,7 @@ async fn stalled(world: World, proxy: &Proxy) {
     world.apply(&open("late")).await;
     let path = format!("/apis/siar.dev/v1alpha1/namespaces/{SHOP}/channels/gone");
     let _ = world.cluster.delete(&path).await.expect(200);
-    world.until_served("late", STALLED).await;
+    world.until_gateway_serves("late", STALLED).await;
     assert_eq!(ends.end().await.reason, "deleted");
     world
         .until_condition("late", "Ready", "True", "Ready")
