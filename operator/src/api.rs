@@ -25,6 +25,8 @@ pub async fn client() -> Result<(Client, Config), NoClient> {
     config.connect_timeout = Some(CONNECT_TIME);
     config.read_timeout = Some(READ_TIME);
     config.reset_reader_on_write = true;
+    // Who asks has pauses of its own. Those of the client double up to 1000 s, and a watch would sit them out.
+    config.default_retry = false;
     Ok((Client::try_from(config.clone())?, config))
 }
 

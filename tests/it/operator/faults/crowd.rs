@@ -35,9 +35,12 @@ fn with_tokens(number: usize) -> [Value; 2] {
 impl World {
     /// Applies those of the crowd.
     async fn crowd(&self, numbers: std::ops::Range<usize>) {
-        let all: Vec<Value> = numbers.flat_map(with_tokens).collect();
-        let list = json!({ "apiVersion": "v1", "kind": "List", "items": all });
-        self.cluster.apply(&list).await;
+        // A few at a time: one kubectl has the time that anything has.
+        for some in numbers.collect::<Vec<_>>().chunks(5) {
+            let all: Vec<Value> = some.iter().copied().flat_map(with_tokens).collect();
+            let list = json!({ "apiVersion": "v1", "kind": "List", "items": all });
+            self.cluster.apply(&list).await;
+        }
     }
 
     /// How many of the crowd have that reason for their `Accepted`.
@@ -60,7 +63,7 @@ impl World {
 
     async fn until_accepted(&self, reason: &str, count: impl Fn(usize) -> bool) -> Vec<String> {
         until_time(
-            Duration::from_secs(60),
+            Duration::from_secs(120),
             format!("many to be {reason}"),
             || async {
                 let found = self.accepted(reason).await;
@@ -90,7 +93,7 @@ async fn a_full_snapshot_keeps_what_is_in_force_and_room_that_is_made_is_taken()
         .await;
     world.crowd(FITTING..CROWD).await;
     // Every one has been judged.
-    until_time(Duration::from_secs(60), "all to be judged", || async {
+    until_time(Duration::from_secs(120), "all to be judged", || async {
         let (full, good) = (
             world.accepted("SnapshotFull").await,
             world.accepted("Accepted").await,

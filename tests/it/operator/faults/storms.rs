@@ -6,8 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tests::front::{Asked, Fault, Front};
 use tests::wait::DEADLINE;
 
-/// How long a storm lasts.
+/// How long a storm lasts; every watch is tried within 5 s.
 const STORM: Duration = Duration::from_secs(6);
+/// One after which pauses that double would be longer than that.
+const LONG_STORM: Duration = Duration::from_secs(24);
 /// Requests of operator and gateway together, in a second of a storm; five watches, a lease and one more watch that
 /// begin anew after half a second, then after more.
 const MOST_A_SECOND: usize = 15;
@@ -114,4 +116,26 @@ async fn every_second_request_that_fails_withdraws_nothing() {
     let count = Arc::new(AtomicUsize::new(0));
     let second = move |_: &Asked| count.fetch_add(1, Relaxed).is_multiple_of(2);
     storm(&mut calm, "half", Fault::BROKEN, second).await;
+}
+
+#[tokio::test]
+async fn however_long_a_storm_lasts_every_watch_is_tried_within_seconds() {
+    let (world, front, mut listener) = calm().await;
+    let overloaded = Fault {
+        status: 503,
+        after: None,
+    };
+    front.answers(move |asked| asked.follows().then_some(overloaded));
+    front.cut();
+    world.apply(&open("late")).await;
+    assert_eq!(listener.silent_for(LONG_STORM).await, Ok(()));
+    drop(front.take_asked());
+    assert_eq!(listener.silent_for(STORM).await, Ok(()));
+    let asked = front.take_asked();
+    for kind in ["/channels", "/api/v1/secrets", "/pods", "/deployments"] {
+        let tries = asked.iter().filter(|asked| asked.path.ends_with(kind));
+        assert!((1..10).contains(&tries.count()), "{kind}: {asked:?}");
+    }
+    front.passes();
+    world.until_served("late", DEADLINE).await;
 }
