@@ -119,13 +119,15 @@ async fn no_pod_goes_while_a_ready_one_does_not_say_what_it_serves() {
     let world = scaled().await;
     let kept = streams(&world.fleet.pods()[0], 5).await;
     let pods = world.fleet.until_ready(3).await;
+    let serving = "siar_operator_channel_programmed_gateways";
+    world.operator.until_metric(serving, &[], 3.0).await;
     // Still ready as far as anybody knows.
     world.fleet.kubelet(false).await;
     world.fleet.freeze(&pods[2].name);
     // Its last report counts for a while.
     until_time(Duration::from_secs(60), "it to be silent", || async {
         let metrics = world.operator.metrics().await;
-        let serving = metrics.sum("siar_operator_channel_programmed_gateways", &[]);
+        let serving = metrics.sum(serving, &[]);
         (serving == 2.0).then_some(()).ok_or(serving.to_string())
     })
     .await;
