@@ -137,5 +137,5 @@ async fn however_long_a_storm_lasts_every_watch_is_tried_within_seconds() {
         assert!((1..10).contains(&tries.count()), "{kind}: {asked:?}");
     }
     front.passes();
-    world.until_served("late", DEADLINE).await;
+    world.until_gateway_serves("late", DEADLINE).await;
 }
