@@ -23,6 +23,7 @@ pub mod frame;
 pub mod http;
 pub mod ingest;
 pub mod limits;
+mod lookup;
 pub mod message;
 pub mod metrics;
 mod newest;

@@ -21,6 +21,7 @@ const LAYERS: [&[&str]; 7] = [
         "few",
         "fixtures",
         "limits",
+        "lookup",
         "message",
         "metrics",
         "newest",

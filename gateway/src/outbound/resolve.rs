@@ -3,6 +3,7 @@
 //! Owns: that the client connects to the very addresses that were judged; there is no second lookup whose
 //! answer could be another. Never: sees an address that stands in a URL. Used by: `outbound`.
 
+use crate::lookup::lookup;
 use crds::targets::Targets;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -10,7 +11,6 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use tokio::net::lookup_host;
 
 /// The most addresses of a name that are tried; more would divide the time to connect too finely.
 const MOST_ADDRESSES: usize = 8;
@@ -34,7 +34,7 @@ pub type Lookup =
 #[must_use]
 pub fn system() -> Lookup {
     // Port 0 becomes that of the URL.
-    Arc::new(|name| async move { Ok(lookup_host((name, 0)).await?.collect()) }.boxed())
+    Arc::new(|name| async move { lookup(&name, 0).await }.boxed())
 }
 
 /// A resolver whose answers are judged.

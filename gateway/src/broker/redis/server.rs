@@ -4,6 +4,7 @@
 //! leads to no address that its targets do not admit. Never: keeps a connection; lets a credential into an
 //! error. Used by: `commands`, `link`.
 
+use crate::lookup::lookup;
 use crds::policy::RedisServer;
 use crds::targets::Targets;
 use redis::aio::MultiplexedConnection;
@@ -68,7 +69,7 @@ impl AsyncDNSResolver for Judge {
         port: u16,
     ) -> RedisFuture<'a, Box<dyn Iterator<Item = SocketAddr> + Send + 'a>> {
         Box::pin(async move {
-            let found = tokio::net::lookup_host((host, port)).await?;
+            let found = lookup(host, port).await?.into_iter();
             let admitted = found.filter(|address| self.0.admits(host, address.ip()));
             let admitted: Vec<SocketAddr> = admitted.collect();
             if admitted.is_empty() {
