@@ -128,19 +128,21 @@ impl Sizer {
             .map(|verdict| (verdict.channel.clone(), verdict.generation))
             .collect();
         self.ignored.retain(|told| asked.contains(told));
-        let stores = &self.context.stores;
+        let news: Vec<_> = asked.difference(&self.ignored).cloned().collect();
+        if news.is_empty() {
+            return;
+        }
+        let channels = collect::channels(&self.context.stores, &self.gateway);
         let note = format!(
             "spec.scaling changes nothing: the Deployment of the gateway leaves its size to {}; set {}=operator there, or remove spec.scaling.",
             mode.word(),
             super::SCALING
         );
-        for news in asked {
-            let channels = collect::channels(stores, &self.gateway);
-            if let Some(stored) = channels.get(&news.0)
-                && self.ignored.insert(news)
-            {
+        for news in news {
+            if let Some(stored) = channels.get(&news.0) {
                 let (about, events) = (stored.object_ref(&()), &self.context.events);
                 events.publish(&about, Reason::ScalingIgnored, &note).await;
+                self.ignored.insert(news);
             }
         }
     }
