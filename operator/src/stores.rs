@@ -163,6 +163,12 @@ where
     scoped(client, Some(home))
 }
 
+/// A `resourceVersion` as the number that it is, and that grows; none is older than any.
+#[must_use]
+pub fn version(text: Option<&str>) -> Option<u64> {
+    text?.parse().ok()
+}
+
 impl Starter<'_> {
     fn follow<K>(&mut self, kind: Kind, api: Api<K>, config: watcher::Config) -> Store<K>
     where
@@ -181,7 +187,8 @@ impl Starter<'_> {
             guard: Some(self.readiness.wait_for(watched::missing(kind))),
         };
         self.essential.start(kind.word(), feed.follow());
-        let checked = watched::check(api, config, store.clone(), watched);
+        let changes = self.changes.subscribe();
+        let checked = watched::check(api, config, store.clone(), watched, changes);
         self.essential.start(kind.word(), checked);
         store
     }

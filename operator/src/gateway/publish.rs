@@ -5,7 +5,7 @@
 
 use super::collect::Owner;
 use crate::calls::{CallError, call};
-use crate::stores::{SNAPSHOT_TYPE, Stores};
+use crate::stores::{SNAPSHOT_TYPE, Stores, version};
 use crds::snapshot::{DecodeError, FORMAT, Snapshot};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
@@ -66,8 +66,8 @@ impl Published {
             }
             return;
         };
-        let theirs = number(stored.metadata.resource_version.as_deref());
-        let ours = number(self.version.as_deref());
+        let theirs = version(stored.metadata.resource_version.as_deref());
+        let ours = version(self.version.as_deref());
         if theirs > ours {
             *self = Self::of(&stored, self.snapshot.take());
         }
@@ -207,11 +207,4 @@ impl Next<'_> {
             ..Secret::default()
         }
     }
-}
-
-/// Versions of etcd are numbers that grow.
-fn number(version: Option<&str>) -> u64 {
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or_default()
 }

@@ -6,13 +6,12 @@
 use super::collect::Facts;
 use super::conditions::{self, Programmed};
 use super::reports::Reports;
-use crate::stores::stored::Stored;
+use crate::stores::{self, stored::Stored};
 use crds::channel::{CONDITION_TYPES, ChannelStatus};
 use crds::compile::{Finding, Verdict};
 use crds::name::ChannelName;
 use crds::policy::Policy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
-use k8s_openapi::jiff::Timestamp;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -40,9 +39,10 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
-    /// The status that says all of it. `before` is the one that stands: its times stay where nothing flips.
+    /// The status that says all of it. `before` is the one that stands: its times stay where nothing flips. `now` is
+    /// in whole seconds, as the API keeps it: more would never equal itself.
     #[must_use]
-    pub fn status(&self, before: &ChannelStatus, now: Timestamp) -> ChannelStatus {
+    pub fn status(&self, before: &ChannelStatus, now: &Time) -> ChannelStatus {
         let Verdict {
             accepted,
             resolved_refs,
@@ -84,7 +84,7 @@ fn condition(
     finding: &Finding,
     generation: i64,
     before: &ChannelStatus,
-    now: Timestamp,
+    now: &Time,
 ) -> Condition {
     let status = if finding.holds { "True" } else { "False" };
     let mut stands = before.conditions.iter();
@@ -95,16 +95,10 @@ fn condition(
         reason: finding.reason.to_string(),
         message: finding.message.clone(),
         observed_generation: Some(generation),
-        // The API keeps whole seconds: a status with parts of them would never equal itself.
-        last_transition_time: since.map_or_else(
-            || Time(whole_second(now)),
-            |before| before.last_transition_time.clone(),
-        ),
+        last_transition_time: since
+            .map_or(now, |before| &before.last_transition_time)
+            .clone(),
     }
-}
-
-fn whole_second(now: Timestamp) -> Timestamp {
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
 }
 
 /// Why a status is written.
@@ -218,7 +212,7 @@ impl Ledger {
         });
         let entry = Entry {
             uid: stored.uid().to_owned(),
-            version: version.parse().unwrap_or_default(),
+            version: stores::version(Some(version)).unwrap_or_default(),
             status,
             at: now,
             seen: true,
@@ -269,12 +263,9 @@ fn are_notable(before: &ChannelStatus, after: &ChannelStatus) -> bool {
         || old.abs_diff(new) * NOTABLE_PART >= old.max(1) && old != new
 }
 
-/// Versions of etcd are numbers that grow; what cannot be read is newer than anything.
+/// What cannot be read is newer than anything.
 fn version(stored: &Stored) -> u64 {
-    let version = stored.metadata.resource_version.as_deref();
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or(u64::MAX)
+    stores::version(stored.metadata.resource_version.as_deref()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -196,7 +196,7 @@ impl Teller {
             programmed: &programmed,
             reports,
         };
-        let status = view.status(&before, now.timestamp());
+        let status = view.status(&before, &now.time());
         let waits = !self.failed.is_due(&verdict.channel, now.steady);
         let mut due = || self.ledger.due(stored, &status, now.steady);
         let Some(due) = (if waits { None } else { due() }) else {

@@ -2,11 +2,11 @@
 //!
 //! Owns: the comparison with a list of names and versions that the API server gives now. Watches are independent: what
 //! one of them has shown may have been done by somebody who knew what another has not brought yet. Used by: `gateway`,
-//! before it replaces what somebody else has published.
+//! before it replaces what somebody else has published; `watched`.
 
-use super::Stores;
+use super::{Stores, version};
 use crate::calls::{CallError, call};
-use kube::api::{ListParams, PartialObjectMeta};
+use kube::api::{ListParams, ObjectMeta, PartialObjectMeta};
 use kube::core::ObjectList;
 use kube::runtime::reflector::Store;
 use kube::{Api, Resource};
@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// How long is waited for what a list has and a store has not.
@@ -23,9 +24,10 @@ impl Stores {
     /// Whether Channels and Secrets are those of the API server at a moment after this call; what is on its way is
     /// waited for a little.
     pub async fn are_current(&self) -> bool {
+        let (all, scopes) = (ListParams::default(), &self.scopes);
         let (channels, secrets) = tokio::join!(
-            self.has_all(&self.scopes.channels, &self.channels),
-            self.has_all(&self.scopes.secrets, &self.secrets),
+            has_all(&scopes.channels, &all, &self.channels, self.changes()),
+            has_all(&scopes.secrets, &all, &self.secrets, self.changes()),
         );
         let answers = [channels, secrets];
         for error in answers.iter().filter_map(|answer| answer.as_ref().err()) {
@@ -36,22 +38,27 @@ impl Stores {
         }
         answers.iter().all(|answer| matches!(answer, Ok(true)))
     }
+}
 
-    async fn has_all<K>(&self, api: &Api<K>, store: &Store<K>) -> Result<bool, CallError>
-    where
-        K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + 'static,
-    {
-        let mut changes = self.changes();
-        let listed = Listed::of(&call(api.list_metadata(&ListParams::default())).await?);
-        let caught_up = async {
-            while !listed.is_in(store) {
-                if changes.changed().await.is_err() {
-                    return;
-                }
+/// Whether a store has all that the API server lists at a moment after this call, or has it soon.
+pub async fn has_all<K>(
+    api: &Api<K>,
+    list: &ListParams,
+    store: &Store<K>,
+    mut changes: watch::Receiver<u64>,
+) -> Result<bool, CallError>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + 'static,
+{
+    let listed = Listed::of(&call(api.list_metadata(list)).await?);
+    let caught_up = async {
+        while !listed.is_in(store) {
+            if changes.changed().await.is_err() {
+                return;
             }
-        };
-        Ok(timeout(CATCH_UP, caught_up).await.is_ok())
-    }
+        }
+    };
+    Ok(timeout(CATCH_UP, caught_up).await.is_ok())
 }
 
 /// Every object's version, by uid.
@@ -67,15 +74,9 @@ impl Listed {
             objects: list
                 .items
                 .iter()
-                .map(|object| {
-                    let metadata = &object.metadata;
-                    version(
-                        metadata.uid.as_deref(),
-                        metadata.resource_version.as_deref(),
-                    )
-                })
+                .map(|object| entry(&object.metadata))
                 .collect(),
-            version: number(list.metadata.resource_version.as_deref()),
+            version: version(list.metadata.resource_version.as_deref()).unwrap_or_default(),
         }
     }
 
@@ -84,13 +85,7 @@ impl Listed {
         K: Resource<DynamicType = ()> + Clone + 'static,
     {
         let stored = store.state();
-        let stored = stored.iter().map(|object| {
-            let metadata = object.meta();
-            version(
-                metadata.uid.as_deref(),
-                metadata.resource_version.as_deref(),
-            )
-        });
+        let stored = stored.iter().map(|object| entry(object.meta()));
         self.agrees(&stored.collect())
     }
 
@@ -105,15 +100,10 @@ impl Listed {
     }
 }
 
-fn version(uid: Option<&str>, version: Option<&str>) -> (String, u64) {
-    (uid.unwrap_or_default().to_owned(), number(version))
-}
-
-/// Versions of etcd are numbers that grow.
-fn number(version: Option<&str>) -> u64 {
-    version
-        .and_then(|version| version.parse().ok())
-        .unwrap_or_default()
+fn entry(metadata: &ObjectMeta) -> (String, u64) {
+    let version = version(metadata.resource_version.as_deref());
+    let uid = metadata.uid.clone().unwrap_or_default();
+    (uid, version.unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Owns: that a quiet kind is not taken for a dead watch: a list of names and versions now and then says whether
 //! the store still has all of it. Used by: `stores`.
 
+use super::current::has_all;
 use crate::clock;
 use crate::metrics::Kind;
 use kube::api::ListParams;
@@ -11,15 +12,13 @@ use kube::runtime::watcher;
 use kube::{Api, Resource};
 use parking_lot::Mutex;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::sync::watch;
 
 /// How often the store is compared with a list.
 const CHECK_EVERY: Duration = Duration::from_secs(5 * 60);
-/// How long a list may take.
-const LIST_TIME: Duration = Duration::from_secs(60);
 
 /// What `/readyz` says before the first list.
 #[must_use]
@@ -134,8 +133,13 @@ fn cause(error: &watcher::Error) -> String {
 }
 
 /// Compares a store with a list of names and versions, for ever.
-pub async fn check<K>(api: Api<K>, config: watcher::Config, store: Store<K>, watched: Arc<Watched>)
-where
+pub async fn check<K>(
+    api: Api<K>,
+    config: watcher::Config,
+    store: Store<K>,
+    watched: Arc<Watched>,
+    changes: watch::Receiver<u64>,
+) where
     K: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + 'static,
 {
     let list = ListParams {
@@ -145,22 +149,11 @@ where
     };
     loop {
         tokio::time::sleep(CHECK_EVERY).await;
-        let listed = tokio::time::timeout(LIST_TIME, api.list_metadata(&list)).await;
-        let Ok(Ok(listed)) = listed else { continue };
-        let listed: BTreeSet<_> = listed.items.iter().map(version).collect();
-        let known: BTreeSet<_> = store
-            .state()
-            .iter()
-            .map(|object| version(&**object))
-            .collect();
-        if listed == known {
+        if matches!(
+            has_all(&api, &list, &store, changes.clone()).await,
+            Ok(true)
+        ) {
             watched.good(clock::now().steady);
         }
     }
-}
-
-/// Who it is, and in which version.
-fn version<K: Resource>(object: &K) -> (Option<String>, Option<String>) {
-    let metadata = object.meta();
-    (metadata.uid.clone(), metadata.resource_version.clone())
 }

@@ -2,21 +2,22 @@
 
 use super::super::fixtures::{compiled, facts, orders, pods, reports};
 use super::*;
+use k8s_openapi::jiff::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn moment(text: &str) -> Timestamp {
-    text.parse().unwrap()
+fn moment(text: &str) -> Time {
+    Time(text.parse().unwrap())
 }
 
-fn noon() -> Timestamp {
-    moment("2026-01-01T12:00:00.7Z")
+fn noon() -> Time {
+    moment("2026-01-01T12:00:00Z")
 }
 
 /// The status of `shop/orders` with so many streams on each of two Pods.
-fn status(before: &ChannelStatus, streams: u64, now: Timestamp) -> ChannelStatus {
+fn status(before: &ChannelStatus, streams: u64, now: &Time) -> ChannelStatus {
     let stored = orders(&json!({"topics": ["orders.{user}", "b"]}));
     let compiled = compiled(&stored);
     let verdict = &compiled.verdicts[0];
@@ -45,7 +46,7 @@ fn stored(status: &ChannelStatus, version: u64) -> Stored {
 
 #[test]
 fn the_whole_status_is_said() {
-    let status = status(&ChannelStatus::default(), 3, noon());
+    let status = status(&ChannelStatus::default(), 3, &noon());
     let text = serde_json::to_value(&status).unwrap();
     assert_eq!(text["observedGeneration"], 3);
     assert_eq!(text["programmed"], "2/2");
@@ -69,12 +70,12 @@ fn the_whole_status_is_said() {
 
 #[test]
 fn a_time_of_transition_moves_on_a_flip_alone() {
-    let first = status(&ChannelStatus::default(), 3, noon());
+    let first = status(&ChannelStatus::default(), 3, &noon());
     let later = moment("2026-01-01T13:00:00Z");
-    assert_eq!(status(&first, 3, later), first);
+    assert_eq!(status(&first, 3, &later), first);
     let mut flipped = first.clone();
     flipped.conditions[2].status = "False".to_owned();
-    let again = status(&flipped, 3, later);
+    let again = status(&flipped, 3, &later);
     let times: Vec<String> = again
         .conditions
         .iter()
@@ -87,7 +88,7 @@ fn a_time_of_transition_moves_on_a_flip_alone() {
 #[test]
 fn words_go_at_once_and_numbers_once_a_minute() {
     let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
-    let first = status(&ChannelStatus::default(), 100, noon());
+    let first = status(&ChannelStatus::default(), 100, &noon());
     let unknown = stored(&ChannelStatus::default(), 1);
     assert_eq!(ledger.due(&unknown, &first, now), Some(Due::Words));
     ledger.wrote(&unknown, "2", first.clone(), now);
@@ -95,7 +96,7 @@ fn words_go_at_once_and_numbers_once_a_minute() {
     assert_eq!(ledger.due(&unknown, &first, now), None);
     assert_eq!(ledger.current(&unknown), &first);
     let shown = stored(&first, 2);
-    let more = status(&first, 200, noon());
+    let more = status(&first, 200, &noon());
     assert_eq!(ledger.due(&shown, &more, now + 59 * SECOND), None);
     let due = ledger.due(&shown, &more, now + 60 * SECOND);
     assert_eq!(due, Some(Due::Numbers));
@@ -106,9 +107,12 @@ fn words_go_at_once_and_numbers_once_a_minute() {
 
 #[test]
 fn small_changes_are_none_but_the_first_and_the_last_stream_are_told() {
-    let base = status(&ChannelStatus::default(), 100, noon());
+    let base = status(&ChannelStatus::default(), 100, &noon());
     let notable = |before: u64, after: u64| {
-        let (before, after) = (status(&base, before, noon()), status(&base, after, noon()));
+        let (before, after) = (
+            status(&base, before, &noon()),
+            status(&base, after, &noon()),
+        );
         are_notable(&before, &after)
     };
     assert!(!notable(100, 100));
@@ -121,8 +125,8 @@ fn small_changes_are_none_but_the_first_and_the_last_stream_are_told() {
 fn numbers_of_many_channels_share_ten_writes_a_second() {
     let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
     let (before, after) = (
-        status(&ChannelStatus::default(), 1, noon()),
-        status(&ChannelStatus::default(), 9, noon()),
+        status(&ChannelStatus::default(), 1, &noon()),
+        status(&ChannelStatus::default(), 9, &noon()),
     );
     let channel = |at: usize| {
         let mut stored = stored(&before, 5);
@@ -143,12 +147,13 @@ fn a_quiet_hour_takes_no_write_and_noise_ten_in_ten_minutes() {
     let start = crate::clock::now().steady;
     let run = |seconds: u32, streams: fn(u32) -> u64| {
         let mut ledger = Ledger::default();
-        let mut channel = stored(&status(&ChannelStatus::default(), streams(0), noon()), 1);
+        let mut channel = stored(&status(&ChannelStatus::default(), streams(0), &noon()), 1);
         let mut writes = 0;
         for second in 0..seconds {
             let now = start + second * SECOND;
-            let later = Timestamp::from_second(noon().as_second() + i64::from(second)).unwrap();
-            let wanted = status(ledger.current(&channel), streams(second), later);
+            let later = noon().0.as_second() + i64::from(second);
+            let later = Time(Timestamp::from_second(later).unwrap());
+            let wanted = status(ledger.current(&channel), streams(second), &later);
             if ledger.due(&channel, &wanted, now).is_some() {
                 writes += 1;
                 ledger.wrote(&channel, &writes.to_string(), wanted.clone(), now);
@@ -166,7 +171,7 @@ fn a_quiet_hour_takes_no_write_and_noise_ten_in_ten_minutes() {
 #[test]
 fn a_status_that_somebody_else_keeps_writing_is_left_to_them() {
     let (mut ledger, start) = (Ledger::default(), crate::clock::now().steady);
-    let ours = status(&ChannelStatus::default(), 1, noon());
+    let ours = status(&ChannelStatus::default(), 1, &noon());
     let theirs = ChannelStatus::default();
     let mut version = 1;
     for round in 0..3 {
@@ -192,7 +197,7 @@ fn our_own_write_is_no_contest() {
     let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
     let mut before = ChannelStatus::default();
     for round in 1..9u64 {
-        let status = status(&before, round * 100, noon());
+        let status = status(&before, round * 100, &noon());
         let shown = stored(&before, round);
         assert!(!ledger.is_contested(&shown, now));
         ledger.wrote(&shown, &(round + 1).to_string(), status.clone(), now);
@@ -204,7 +209,7 @@ fn our_own_write_is_no_contest() {
 #[test]
 fn a_channel_made_anew_is_another() {
     let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
-    let status = status(&ChannelStatus::default(), 1, noon());
+    let status = status(&ChannelStatus::default(), 1, &noon());
     let first = stored(&ChannelStatus::default(), 1);
     ledger.wrote(&first, "2", status.clone(), now);
     let mut anew = stored(&ChannelStatus::default(), 1);
@@ -219,11 +224,11 @@ proptest! {
     #[test]
     fn what_was_written_is_never_due_again(streams in 0..1000u64, version in 1..9u64) {
         let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
-        let wanted = status(&ChannelStatus::default(), streams, noon());
+        let wanted = status(&ChannelStatus::default(), streams, &noon());
         let before = stored(&ChannelStatus::default(), version);
         ledger.wrote(&before, &(version + 1).to_string(), wanted.clone(), now);
         for seen in [&before, &stored(&wanted, version + 1)] {
-            let again = status(ledger.current(seen), streams, moment("2027-01-01T00:00:00Z"));
+            let again = status(ledger.current(seen), streams, &moment("2027-01-01T00:00:00Z"));
             prop_assert_eq!(ledger.due(seen, &again, now + NUMBERS_EVERY), None);
         }
     }
