@@ -27,8 +27,11 @@ pub type SecretName = (String, String);
 pub struct Payloads {
     client: Client,
     read: BTreeMap<SecretName, Payload>,
-    failed: Backoff<SecretName>,
+    failed: Backoff<Stored>,
 }
+
+/// A Secret in the version that the store shows. A newer one need not wait for what failed before.
+type Stored = (SecretName, Option<String>);
 
 /// One Secret as it was read.
 #[derive(Clone)]
@@ -41,19 +44,10 @@ struct Payload {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Versions(BTreeMap<SecretName, Option<String>>);
 
-/// What there is to do about a Secret.
-enum Found {
-    Missing,
-    Known,
-    Read,
-    /// It failed a moment ago.
-    Later,
-}
-
 impl Payloads {
     /// Nothing is read yet.
     #[must_use]
-    pub fn new(client: Client, failed: Backoff<SecretName>) -> Self {
+    pub fn new(client: Client, failed: Backoff<Stored>) -> Self {
         Self {
             client,
             read: BTreeMap::new(),
@@ -61,54 +55,55 @@ impl Payloads {
         }
     }
 
-    /// Reads what is new of the `named`. One that cannot be read now is told as unreadable.
+    /// Reads what is new of the `named`. One that cannot be read now is told as unreadable, and tried again after a
+    /// while, or when it has changed.
     pub async fn update(
         &mut self,
         named: &BTreeSet<SecretName>,
         stores: &Stores,
         now: Now,
     ) -> (Secrets, Versions) {
-        self.read.retain(|name, _| named.contains(name));
-        self.failed.retain(|name| named.contains(name));
+        let stored: BTreeMap<SecretName, Option<String>> = named
+            .iter()
+            .filter_map(|name| Some((name.clone(), version(stores, name)?)))
+            .collect();
+        self.read.retain(|name, _| stored.contains_key(name));
+        self.failed
+            .retain(|(name, version)| stored.get(name) == Some(version));
         let mut unread = BTreeSet::new();
         let mut due = Vec::new();
-        for name in named {
-            match self.find(name, stores, now.steady) {
-                Found::Known => {}
-                Found::Missing => {
-                    self.read.remove(name);
-                    self.failed.reset(name);
-                }
-                Found::Read => due.push(name.clone()),
-                Found::Later => {
-                    unread.insert(name.clone());
-                }
+        for secret in stored {
+            let known = self.read.get(&secret.0);
+            if known.is_some_and(|payload| Some(&payload.version) == secret.1.as_ref()) {
+                continue;
+            }
+            if self.failed.is_due(&secret, now.steady) {
+                due.push(secret);
+            } else {
+                unread.insert(secret.0);
             }
         }
         let reads: Vec<_> = due
             .into_iter()
-            .map(|name| read(self.client.clone(), name))
+            .map(|secret| read(self.client.clone(), secret))
             .collect();
         let answers: Vec<_> = stream::iter(reads)
             .buffer_unordered(AT_ONCE)
             .collect()
             .await;
-        for (name, answer) in answers {
+        for (secret, answer) in answers {
+            let (namespace, name) = &secret.0;
             match answer {
-                Ok(Some(payload)) => {
-                    self.failed.reset(&name);
-                    self.read.insert(name, payload);
-                }
-                Ok(None) => {
-                    self.failed.reset(&name);
-                    self.read.remove(&name);
+                Ok(payload) => {
+                    self.failed.reset(&secret);
+                    self.read.remove(&secret.0);
+                    self.read.extend(payload.map(|payload| (secret.0, payload)));
                 }
                 Err(error) => {
-                    let (namespace, secret) = &name;
                     let problem = error.to_string();
-                    tracing::warn!(namespace, secret, problem, "a Secret cannot be read");
-                    self.failed.failed(&name, now.steady);
-                    unread.insert(name);
+                    tracing::warn!(namespace, name, problem, "a Secret cannot be read");
+                    self.failed.failed(&secret, now.steady);
+                    unread.insert(secret.0);
                 }
             }
         }
@@ -119,23 +114,6 @@ impl Payloads {
     #[must_use]
     pub fn retry_at(&self) -> Option<Instant> {
         self.failed.next_due()
-    }
-
-    fn find(&self, name: &SecretName, stores: &Stores, now: Instant) -> Found {
-        let (namespace, secret) = name;
-        let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(secret).within(namespace);
-        let Some(stored) = stores.secrets.get(&reference) else {
-            return Found::Missing;
-        };
-        let version = stored.metadata.resource_version.as_deref();
-        let known = self.read.get(name).map(|payload| &*payload.version);
-        if known.is_some() && known == version {
-            Found::Known
-        } else if !self.failed.is_due(name, now) {
-            Found::Later
-        } else {
-            Found::Read
-        }
     }
 
     fn collect(&self, unread: &BTreeSet<SecretName>) -> (Secrets, Versions) {
@@ -154,12 +132,16 @@ impl Payloads {
     }
 }
 
-async fn read(
-    client: Client,
-    name: SecretName,
-) -> (SecretName, Result<Option<Payload>, CallError>) {
-    let answer = get(&client, &name).await;
-    (name, answer)
+/// The version that the store shows; none when there is no such Secret.
+fn version(stores: &Stores, (namespace, name): &SecretName) -> Option<Option<String>> {
+    let reference = ObjectRef::<PartialObjectMeta<Secret>>::new(name).within(namespace);
+    let stored = stores.secrets.get(&reference)?;
+    Some(stored.metadata.resource_version.clone())
+}
+
+async fn read(client: Client, secret: Stored) -> (Stored, Result<Option<Payload>, CallError>) {
+    let answer = get(&client, &secret.0).await;
+    (secret, answer)
 }
 
 /// None when it is gone meanwhile.
