@@ -9,8 +9,10 @@ mod signals;
 use crate::admin;
 use crate::api;
 use crate::args::Settings;
+use crate::chance;
+use crate::context::Context;
 use crate::events::Events;
-use crate::fleets::{self, Context};
+use crate::fleets;
 use crate::lease::{self, Keeper, Place};
 use crate::metrics::Metrics;
 use crate::readiness::Readiness;
@@ -21,7 +23,6 @@ use announce::Addresses;
 use anyhow::Context as _;
 use kube::{Client, Config};
 use prometheus::Registry;
-use rand::distr::{Distribution, StandardUniform};
 use signals::Signals;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -121,7 +122,7 @@ async fn context(
         identity: settings.identity.clone(),
     };
     let lease_client = lease::client(config).context("make the client of the lease")?;
-    let (leadership, keeper) = lease::new(lease_client, place, metrics.clone(), random());
+    let (leadership, keeper) = lease::new(lease_client, place, metrics.clone(), chance::random());
     let events = Events::new(
         client.clone(),
         leadership.clone(),
@@ -190,17 +191,4 @@ async fn addresses(config: &Config) -> Vec<IpAddr> {
             Vec::new()
         }
     }
-}
-
-/// The seeds that everybody else's choices come from.
-#[must_use]
-#[expect(
-    clippy::disallowed_methods,
-    reason = "seeds are drawn here and handed down"
-)]
-pub fn random<T>() -> T
-where
-    StandardUniform: Distribution<T>,
-{
-    rand::random()
 }

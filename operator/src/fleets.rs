@@ -3,55 +3,12 @@
 //! Owns: starting the work for a fleet when its Deployment appears, and ending it with the Deployment or the lease.
 //! What was known of a fleet is forgotten then: whoever leads next reads it anew. Used by: `app`.
 
-use crate::backoff::Backoff;
-use crate::events::Events;
+use crate::context::Context;
 use crate::gateway::{self, collect};
-use crate::lease::Leadership;
-use crate::metrics::Metrics;
-use crate::scale::act::Scaler;
-use crate::stores::Stores;
 use crate::tasks::Essential;
-use crds::targets::Targets;
-use kube::Client;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{oneshot, watch};
-
-/// Objects of one kind and fleet that may wait for another try at once; of more the others are tried at once.
-const MOST_FAILED: usize = 4096;
-
-/// What the work for every fleet needs.
-pub struct Context {
-    pub client: Client,
-    /// The operator's own namespace.
-    pub home: String,
-    pub stores: Arc<Stores>,
-    pub leadership: Leadership,
-    pub metrics: Arc<Metrics>,
-    pub events: Events,
-    /// For the reports of Pods.
-    pub http: reqwest::Client,
-    /// Where the URLs of Channels may lead.
-    pub targets: Targets,
-    /// Who applies statuses.
-    pub status_manager: String,
-    pub scaler: Scaler,
-    /// How long fewer Pods must have been enough before a step down.
-    pub down_after: Duration,
-    /// Between two steps down.
-    pub down_every: Duration,
-}
-
-impl Context {
-    /// Waits between tries of the same thing; each with jitter of its own.
-    #[must_use]
-    pub fn backoff<K: Hash + Eq + Clone>(&self) -> Backoff<K> {
-        let waiting = self.metrics.objects_in_backoff();
-        Backoff::new(MOST_FAILED, crate::app::random(), waiting)
-    }
-}
 
 /// Has every fleet served while this process leads, for ever.
 pub async fn run(context: Arc<Context>, essential: Essential) {

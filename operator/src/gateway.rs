@@ -10,14 +10,16 @@ mod conditions;
 mod fixtures;
 mod publish;
 pub mod reports;
+mod size;
 mod status;
 mod tell;
 
 use crate::backoff::WatchBackoff;
 use crate::calls::CallError;
 use crate::clock;
-use crate::fleets::Context;
+use crate::context::Context;
 use crate::metrics::Reconciled;
+use crate::stores::Stores;
 use crate::stores::payload::{Payloads, Versions};
 use crate::stores::stored::Stored;
 use collect::Facts;
@@ -108,7 +110,7 @@ pub async fn run(context: Arc<Context>, name: String) {
     let gateway = Gateway {
         payloads: Payloads::new(context.client.clone(), context.backoff()),
         retry_at: None,
-        pauses: WatchBackoff::new(crate::app::random()),
+        pauses: WatchBackoff::new(crate::chance::random()),
         published: Published::default(),
         compiled: None,
         context: context.clone(),
@@ -123,13 +125,13 @@ pub async fn run(context: Arc<Context>, name: String) {
         reports.clone(),
     );
     let claims = claims::tell(context.clone(), name.clone());
-    let scale = crate::scale::run(context.clone(), name, outcomes, reports);
+    let size = size::run(context.clone(), name, outcomes, reports);
     tokio::join!(
         gateway.work(),
         claims,
         reports::ask(context.http.clone(), asked, told),
         tell,
-        scale
+        size
     );
 }
 
@@ -331,7 +333,7 @@ impl Gateway {
     }
 
     /// Has the Pods asked and the statuses written.
-    fn tell(&self, stores: &crate::stores::Stores) {
+    fn tell(&self, stores: &Stores) {
         let Some((_, packed)) = &self.compiled else {
             return;
         };

@@ -2,6 +2,7 @@
 
 use operator::app::{self, End};
 use operator::args::{self, Around, Command, NoCommand, Settings};
+use operator::chance;
 use operator::telemetry;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
     let around = Around {
         variable: &args::variable,
-        chance: app::random(),
+        chance: chance::random(),
     };
     match args::parse(std::env::args_os(), &around) {
         Ok(Command::Run(settings)) => run(*settings),

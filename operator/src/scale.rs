@@ -7,13 +7,10 @@ pub mod act;
 mod counts;
 mod past;
 mod rules;
-mod run;
 
 pub use counts::{Counts, Pod};
 pub use past::Past;
 pub use rules::{InvalidAnnotation, MAX_REPLICAS, MIN_REPLICAS, Mode, Rules, SCALING};
-
-pub(crate) use run::run;
 
 use crate::metrics::Direction;
 use crds::report::BrokerKind;

@@ -12,7 +12,6 @@ use crate::backoff::WatchBackoff;
 use crate::clock;
 use crate::metrics::{Kind, Metrics};
 use crate::readiness::{Guard, Readiness};
-use crate::scale::act::DELETION_COST;
 use crate::tasks::Essential;
 use futures_util::StreamExt;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -38,6 +37,8 @@ use watched::Watched;
 pub const SNAPSHOT_TYPE: &str = "siar.dev/snapshot";
 /// The label of Deployments and Pods of a fleet; its value is the fleet's name.
 pub const GATEWAY_LABEL: &str = "siar.dev/gateway";
+/// Of two pods that are as ready, the one that costs less goes first.
+pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// Every watch ends after so many seconds, a silent one 5 s later: a stall delays a change by no more.
 const WATCH_SECONDS: u32 = 60;
 /// What no watch would tell, as after an API server was restored from an older save, is found by listing so often.
@@ -212,7 +213,7 @@ where
 {
     /// Fills the store for ever.
     async fn follow(mut self) {
-        let mut pauses = WatchBackoff::new(crate::app::random());
+        let mut pauses = WatchBackoff::new(crate::chance::random());
         loop {
             let events = watcher::watcher(self.api.clone(), self.config.clone());
             let events = events.modify(trim).take_until(sleep(LIST_EVERY));

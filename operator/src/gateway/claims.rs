@@ -4,8 +4,8 @@
 //! neither what is published nor the size of the fleet. Used by: `gateway`.
 
 use super::collect;
+use crate::context::Context;
 use crate::events::Reason;
-use crate::fleets::Context;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::{Resource, ResourceExt};
 use std::collections::BTreeSet;

@@ -3,10 +3,9 @@
 //! Owns: which Deployment stands for a fleet and what its annotations say; its Pods; the Secrets that its
 //! Channels name. Pure. Used by: `gateway`.
 
-use crate::scale::act::DELETION_COST;
 use crate::stores::payload::SecretName;
 use crate::stores::stored::Stored;
-use crate::stores::{GATEWAY_LABEL, Stores};
+use crate::stores::{DELETION_COST, GATEWAY_LABEL, Stores};
 use crds::channel::ChannelSpec;
 use crds::fleet::Fleet;
 use crds::name::ChannelName;

@@ -8,6 +8,7 @@ use crate::calls::{CallError, call};
 use crate::events::{Events, Reason};
 use crate::lease::Leadership;
 use crate::metrics::{Direction, Metrics};
+use crate::stores::DELETION_COST;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v1::{Scale, ScaleSpec};
@@ -17,8 +18,6 @@ use kube::{Api, Client};
 use serde_json::json;
 use std::sync::Arc;
 
-/// Of two pods that are as ready, the one that costs less goes first.
-pub const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 /// The owner of `replicas`.
 const MANAGER: &str = "siar-operator";
 /// Pods that are marked at once; the API server has other things to do.

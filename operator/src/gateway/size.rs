@@ -1,15 +1,15 @@
 //! Sizes one fleet, while this process leads.
 //!
-//! Owns: when it is looked, and what is told of it. Never: decides a size (`plan`) or writes one (`act`). Used by:
+//! Owns: when it is looked, and what is told of it. Never: decides a size (`scale`) or writes one (`scale::act`). Used by:
 //! `gateway`.
 
-use super::act::{Order, Outcome as Acted, PodLoad};
-use super::{Counts, Facts, Mode, Past, Pod, Step, act, plan, wanted};
+use super::reports::Reports;
+use super::{Outcome, collect};
 use crate::clock;
+use crate::context::Context;
 use crate::events::Reason;
-use crate::fleets::Context;
-use crate::gateway::reports::Reports;
-use crate::gateway::{Outcome, collect};
+use crate::scale::act::{Order, Outcome as Acted, PodLoad};
+use crate::scale::{Counts, Facts, Mode, Past, Pod, SCALING, Step, plan, wanted};
 use crds::channel::ScalingSpec;
 use crds::name::ChannelName;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -34,7 +34,7 @@ struct Sizer {
 }
 
 /// Sizes the fleet for ever.
-pub(crate) async fn run(
+pub async fn run(
     context: Arc<Context>,
     gateway: String,
     outcomes: watch::Receiver<Option<Arc<Outcome>>>,
@@ -105,7 +105,7 @@ impl Sizer {
         }
     }
 
-    async fn act(&self, order: &act::Order<'_>) {
+    async fn act(&self, order: &Order<'_>) {
         match self.context.scaler.act(order).await {
             Ok(Acted::Done) => {}
             Ok(Acted::NotLeader | Acted::Outdated) => {
@@ -136,7 +136,7 @@ impl Sizer {
         let note = format!(
             "spec.scaling changes nothing: the Deployment of the gateway leaves its size to {}; set {}=operator there, or remove spec.scaling.",
             mode.word(),
-            super::SCALING
+            SCALING
         );
         for news in news {
             if let Some(stored) = channels.get(&news.0) {
