@@ -3,10 +3,11 @@
 //! Owns: where it is, by the credentials of the pod or a kubeconfig; the time limits of a client; what of its errors
 //! may be told. Never: asks it anything. Used by: `config` and `evidence`, on the control runtime, where clients live.
 
+use crate::lookup::lookup;
 use kube::{Client, Config};
 use std::collections::BTreeSet;
 use std::error::Error;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -55,20 +56,16 @@ impl ApiServer {
     pub async fn addresses(&self) -> Result<BTreeSet<IpAddr>, NoAddress> {
         let host = self.0.cluster_url.host().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let mut addresses: BTreeSet<IpAddr> = told().into_iter().collect();
-        if let Ok(address) = host.parse() {
-            addresses.insert(address);
-            return Ok(addresses);
-        }
-        let found = match timeout(RESOLVE, tokio::net::lookup_host((host, 0))).await {
-            Ok(Ok(found)) => found.map(|found| found.ip()).collect(),
+        let found = match timeout(RESOLVE, lookup(host, 0)).await {
+            Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Vec::new(),
         };
         if found.is_empty() {
             let host = host.to_owned();
             return Err(NoAddress { host });
         }
-        addresses.extend(found);
+        let mut addresses: BTreeSet<IpAddr> = told().into_iter().collect();
+        addresses.extend(found.iter().map(SocketAddr::ip));
         Ok(addresses)
     }
 }
