@@ -177,11 +177,7 @@ async fn kubectl_explain_reads_well() {
 #[tokio::test]
 async fn a_channel_has_four_conditions_from_its_first_second() {
     let cluster = cluster().await;
-    let created = cluster
-        .create(CHANNELS, &channel("orders", json!({})))
-        .await
-        .expect(201)
-        .json();
+    let created = created(&cluster).await;
     let expected = ["Accepted", "ResolvedRefs", "Programmed", "Ready"].map(|condition| {
         json!({
             "type": condition,
@@ -231,11 +227,7 @@ async fn a_channel_has_four_conditions_from_its_first_second() {
 #[tokio::test]
 async fn status_and_spec_are_written_apart() {
     let cluster = cluster().await;
-    let created = cluster
-        .create(CHANNELS, &channel("orders", json!({})))
-        .await
-        .expect(201)
-        .json();
+    let created = created(&cluster).await;
     let both = json!({ "spec": { "topics": ["others"] }, "status": { "streams": 7 } });
     let answer = patch(&cluster, "orders/status", &both)
         .await
@@ -262,4 +254,10 @@ async fn status_and_spec_are_written_apart() {
     ] {
         assert!(refused.contains(says), "{says}: {refused}");
     }
+}
+
+/// A Channel that says nothing, as it was stored.
+async fn created(cluster: &Cluster) -> Value {
+    let orders = channel("orders", json!({}));
+    cluster.create(CHANNELS, &orders).await.expect(201).json()
 }

@@ -5,6 +5,7 @@
 //! of the operator, and of gateways in a cluster.
 
 use crate::cluster::{ADMIN, Api, Cluster, Via};
+use crate::given::Given;
 use crate::http::{Ask, query};
 use crate::listen::Listen;
 use crate::metrics::Metrics;
@@ -41,8 +42,7 @@ pub struct Setup {
     grace: u32,
     ports: Ports,
     via: Option<Via>,
-    flags: Vec<String>,
-    environment: Vec<(String, String)>,
+    given: Given,
 }
 
 /// The ports of every Pod, each on its own address. They stand in the template, so they are chosen before there is a
@@ -95,8 +95,7 @@ impl Setup {
                 admin: free_port(),
             },
             via: None,
-            flags: Vec::new(),
-            environment: Vec::new(),
+            given: Given::default(),
         };
         let fact = |setup: Self, (name, value): (&str, &str)| setup.fact(name, value);
         facts.into_iter().fold(setup, fact)
@@ -164,14 +163,14 @@ impl Setup {
     /// the Secret.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
-        self.flags.extend([name.into(), value.into()]);
+        self.given.flag(name, value);
         self
     }
 
     /// Sets a variable of the environment of each gateway.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
+        self.given.env(name, value);
         self
     }
 

@@ -3,6 +3,7 @@
 //! Owns: the process, its folder of manifests, its bound addresses. Never: reaches into it other than a user could.
 //! Used by: every test of the gateway.
 
+use crate::given::Given;
 use crate::http::{Answer, Ask, query};
 use crate::listen::Listen;
 use crate::manifest::Channel;
@@ -27,8 +28,7 @@ const APPLY: Duration = Duration::from_secs(10);
 #[derive(Clone, Default)]
 pub struct Setup {
     files: Vec<(String, Vec<Value>)>,
-    flags: Vec<String>,
-    environment: Vec<(String, String)>,
+    given: Given,
     tls: bool,
     open_files: Option<u32>,
 }
@@ -74,7 +74,7 @@ impl Setup {
     /// Adds a flag with its value; it wins over the harness's own.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
-        self.flags.extend([name.into(), value.into()]);
+        self.given.flag(name, value);
         self
     }
 
@@ -94,7 +94,7 @@ impl Setup {
     /// Sets a variable of its environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
+        self.given.env(name, value);
         self
     }
 

@@ -11,6 +11,7 @@ pub mod fleet;
 pub mod follow;
 pub mod front;
 pub mod gateway;
+mod given;
 pub mod http;
 pub mod issuer;
 pub mod listen;

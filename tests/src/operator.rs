@@ -6,6 +6,7 @@
 use crate::cluster::{Cluster, Via};
 use crate::fleet::HOME;
 use crate::gateway::binary;
+use crate::given::Given;
 use crate::http::Ask;
 use crate::metrics::Metrics;
 use crate::process::{Helpers, Process, folder};
@@ -27,8 +28,7 @@ pub struct Setup {
     fleets: Vec<String>,
     pod: String,
     via: Option<Via>,
-    flags: Vec<String>,
-    environment: Vec<(String, String)>,
+    given: Given,
 }
 
 /// A running operator.
@@ -49,8 +49,7 @@ impl Setup {
             fleets: vec!["default".into()],
             pod: "siar-operator-0".into(),
             via: None,
-            flags: Vec::new(),
-            environment: Vec::new(),
+            given: Given::default(),
         }
     }
 
@@ -85,14 +84,14 @@ impl Setup {
     /// Adds a flag with its value; it wins over the harness's own.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
-        self.flags.extend([name.into(), value.into()]);
+        self.given.flag(name, value);
         self
     }
 
     /// Sets a variable of its environment.
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
-        self.environment.push((name.into(), value.into()));
+        self.given.env(name, value);
         self
     }
 
@@ -242,14 +241,11 @@ impl Operator {
 
 fn spawn(setup: &Setup, kubeconfig: &Path, folder: &Path, admin: SocketAddr) -> Process {
     let mut command = Command::new(binary("siar-operator"));
-    if !setup.flags.iter().any(|flag| flag == "--admin") {
-        command.args(["--admin", &admin.to_string()]);
-    }
     command
-        .args(&setup.flags)
         .env("KUBECONFIG", kubeconfig)
         .env("POD_NAMESPACE", &setup.home)
-        .env("POD_NAME", &setup.pod)
-        .envs(setup.environment.iter().map(|(name, value)| (name, value)));
+        .env("POD_NAME", &setup.pod);
+    let admin = [("--admin", admin.to_string())];
+    setup.given.give(&mut command, &admin);
     Process::start("siar-operator", Helpers::None, command, &folder.join("log"))
 }

@@ -8,7 +8,8 @@ use crate::report::BrokerKind;
 use crate::targets::Targets;
 use proptest::prelude::*;
 
-fn fleet() -> Fleet {
+/// With a Redis, and everything allowed.
+pub fn fleet() -> Fleet {
     Fleet {
         gateway: "default".to_owned(),
         default_namespace: "home".to_owned(),

@@ -169,13 +169,7 @@ async fn who_leaves_its_size_to_others_is_left_alone_and_channels_are_told() {
     })
     .await;
     // The fleet knows of the streams, and looks every second.
-    until_time(NUMBERS, "the streams to be known", || async {
-        let status = world.channel("orders").await["status"]["streams"].clone();
-        (status.as_u64() > Some(0))
-            .then_some(())
-            .ok_or(status.to_string())
-    })
-    .await;
+    until_streams_are_known(&world).await;
     let told_now = told("orders").await;
     assert_eq!(told_now.len(), 1, "{told_now:?}");
     assert_eq!(told_now[0].0, "ScalingIgnored");
@@ -197,6 +191,17 @@ async fn a_fleet_in_memory_stays_one_pod() {
     world.apply(&open("orders").with("scaling", scaling)).await;
     world.until_served("orders").await;
     let _kept = streams(&world.fleet.pods()[0], 4).await;
+    until_streams_are_known(&world).await;
+    world
+        .operator
+        .until_metric("siar_operator_wanted_replicas", &[], 1.0)
+        .await;
+    assert_eq!(replicas(&world).await, 1);
+    assert_eq!(events(&world.cluster, "siar", "siar-gateway").await, []);
+}
+
+/// Waits until the status of `orders` tells its streams.
+async fn until_streams_are_known(world: &World) {
     until_time(NUMBERS, "the streams to be known", || async {
         let status = world.channel("orders").await["status"]["streams"].clone();
         (status.as_u64() > Some(0))
@@ -204,10 +209,4 @@ async fn a_fleet_in_memory_stays_one_pod() {
             .ok_or(status.to_string())
     })
     .await;
-    world
-        .operator
-        .until_metric("siar_operator_wanted_replicas", &[], 1.0)
-        .await;
-    assert_eq!(replicas(&world).await, 1);
-    assert_eq!(events(&world.cluster, "siar", "siar-gateway").await, []);
 }

@@ -38,31 +38,24 @@ pub fn spawn(
 ) -> Process {
     let at = |port: u16| SocketAddr::from((address, port)).to_string();
     let mut command = Command::new(binary("siar-gateway"));
-    let given = |name: &str| setup.flags.iter().any(|flag| flag == name);
-    let mut default = |name: &str, value: &str| {
-        if !given(name) {
-            command.args([name, value]);
-        }
-    };
-    if !given("--channels") {
-        default(
-            "--config-secret",
-            &format!("{}/siar-{}", setup.home, setup.name),
-        );
+    let mut defaults = vec![
+        ("--gateway", setup.name.clone()),
+        ("--default-namespace", setup.home.clone()),
+        ("--listen", at(setup.ports.http)),
+        ("--admin", at(setup.ports.admin)),
+        ("--workers", "1".into()),
+        ("--endpoint-delay", "0s".into()),
+        ("--drain", "1s".into()),
+    ];
+    if !setup.given.has("--channels") {
+        let secret = format!("{}/siar-{}", setup.home, setup.name);
+        defaults.push(("--config-secret", secret));
     }
-    default("--gateway", &setup.name);
-    default("--default-namespace", &setup.home);
-    default("--listen", &at(setup.ports.http));
-    default("--admin", &at(setup.ports.admin));
-    default("--workers", "1");
-    default("--endpoint-delay", "0s");
-    default("--drain", "1s");
     command
-        .args(&setup.flags)
         .env("KUBECONFIG", kubeconfig)
         .env("POD_NAMESPACE", &setup.home)
-        .env("POD_NAME", pod)
-        .envs(setup.environment.iter().map(|(name, value)| (name, value)));
+        .env("POD_NAME", pod);
+    setup.given.give(&mut command, &defaults);
     let log = folder.join(format!("{pod}.log"));
     Process::start(pod, Helpers::None, command, &log)
 }

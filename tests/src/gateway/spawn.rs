@@ -49,29 +49,20 @@ pub(super) fn spawn(
             command
         }
     };
-    let mut flags: Vec<String> = Vec::new();
-    let mut default = |name: &str, value: String| {
-        if !setup.flags.iter().any(|flag| flag == name) {
-            flags.extend([name.to_owned(), value]);
-        }
-    };
+    let in_folder = |name: &str| folder.join(name).display().to_string();
+    let mut defaults = vec![
+        ("--ready-file", in_folder("ready.json")),
+        ("--listen", public.to_string()),
+        ("--admin", admin.to_string()),
+        ("--workers", "2".into()),
+        ("--endpoint-delay", "0s".into()),
+        ("--drain", "1s".into()),
+    ];
     // Channels come from one place only.
-    if !setup.flags.iter().any(|flag| flag == "--config-secret") {
-        default("--channels", folder.join("channels").display().to_string());
+    if !setup.given.has("--config-secret") {
+        defaults.push(("--channels", in_folder("channels")));
     }
-    default(
-        "--ready-file",
-        folder.join("ready.json").display().to_string(),
-    );
-    default("--listen", public.to_string());
-    default("--admin", admin.to_string());
-    default("--workers", "2".into());
-    default("--endpoint-delay", "0s".into());
-    default("--drain", "1s".into());
-    if let Some(tls) = tls {
-        default("--listen-tls", tls.to_string());
-    }
-    command.args(flags).args(&setup.flags);
-    command.envs(setup.environment.iter().map(|(name, value)| (name, value)));
+    defaults.extend(tls.map(|tls| ("--listen-tls", tls.to_string())));
+    setup.given.give(&mut command, &defaults);
     Process::start("siar-gateway", Helpers::None, command, &folder.join("log"))
 }

@@ -2,19 +2,8 @@
 
 use super::*;
 use crate::channel::Channel;
-use crate::report::BrokerKind;
-use crate::targets::Targets;
+use crate::compile::tests::fleet;
 use serde_json::json;
-
-fn fleet() -> Fleet {
-    Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "home".to_owned(),
-        broker: BrokerKind::Redis,
-        reviews: true,
-        targets: Targets::standalone(),
-    }
-}
 
 /// Its topics take a few hundred bytes, also compressed; `age` is in minutes.
 fn channel(name: &str, age: u8, generation: i64) -> Channel {
