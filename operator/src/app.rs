@@ -114,7 +114,11 @@ async fn context(
     stores: Arc<Stores>,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<(Context, Keeper)> {
-    let targets = settings.targets(addresses(&config).await);
+    // A list that is given stands for itself.
+    let targets = match settings.allow_targets[..] {
+        [] => settings.targets(addresses(&config).await?),
+        [..] => settings.targets([]),
+    };
     let home = settings.namespace;
     let place = Place {
         namespace: home.clone(),
@@ -175,20 +179,16 @@ fn http() -> anyhow::Result<reqwest::Client> {
 }
 
 /// Where the API server is, which no Channel may send a gateway to.
-async fn addresses(config: &Config) -> Vec<IpAddr> {
-    let Some(host) = config.cluster_url.host() else {
-        return Vec::new();
-    };
+async fn addresses(config: &Config) -> anyhow::Result<Vec<IpAddr>> {
+    let host = config.cluster_url.host().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let lookup = tokio::net::lookup_host((host, 0));
-    match tokio::time::timeout(LOOKUP_TIME, lookup).await {
-        Ok(Ok(found)) => found.map(|address: SocketAddr| address.ip()).collect(),
-        Ok(Err(_)) | Err(_) => {
-            tracing::warn!(
-                host,
-                "the address of the API server cannot be found, so Channels may lead to it"
-            );
-            Vec::new()
-        }
-    }
+    let found = tokio::time::timeout(LOOKUP_TIME, lookup).await;
+    let found = found
+        .map_err(anyhow::Error::from)
+        .and_then(|found| Ok(found?));
+    let found = found.with_context(|| {
+        format!("forbid Channels the addresses of {host:?}, the API server; --allow-targets lists others")
+    })?;
+    Ok(found.map(|address: SocketAddr| address.ip()).collect())
 }

@@ -94,18 +94,6 @@ impl<K: Clone + Eq + Hash> Backoff<K> {
         self.waiting.sub(gone(before - self.objects.len()));
     }
 
-    /// Objects whose last try failed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.objects.len()
-    }
-
-    /// Whether all is well.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
-    }
-
     /// The doubled pause and up to half as much again, so that what failed together returns apart.
     fn pause(&mut self, before: u32) -> Duration {
         // 2^8 seconds are more than the longest pause already.
@@ -216,7 +204,7 @@ mod tests {
             backoff.failed(&"orders", now);
         }
         backoff.reset(&"orders");
-        assert!(backoff.is_empty() && backoff.next_due().is_none());
+        assert!(backoff.objects.is_empty() && backoff.next_due().is_none());
         assert!(backoff.failed(&"orders", now) < secs(2));
     }
 
@@ -227,7 +215,7 @@ mod tests {
         backoff.failed(&"orders", now);
         backoff.failed(&"other", now);
         backoff.retain(|object| *object == "other");
-        assert_eq!(backoff.len(), 1);
+        assert_eq!(backoff.objects.len(), 1);
         assert!(backoff.is_due(&"orders", now));
     }
 
@@ -238,7 +226,7 @@ mod tests {
         backoff.failed(&0, now);
         for object in 1..=9 {
             backoff.failed(&object, now + secs(10 * object));
-            assert!(backoff.len() <= 2);
+            assert!(backoff.objects.len() <= 2);
         }
         assert!(backoff.is_due(&0, now));
         assert!(!backoff.is_due(&9, now + secs(90)));

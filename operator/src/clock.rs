@@ -5,7 +5,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A moment on both clocks: the steady one for timers, the calendar for what others wrote and read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,6 @@ pub struct Now {
 }
 
 impl Now {
-    /// This moment, later by `by`.
-    #[must_use]
-    pub fn plus(self, by: Duration) -> Self {
-        Self {
-            steady: self.steady + by,
-            unix: self
-                .unix
-                .saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)),
-        }
-    }
-
     /// On the calendar, as k8s-openapi has it; to compare with.
     #[must_use]
     pub fn timestamp(self) -> Timestamp {
@@ -69,13 +58,5 @@ mod tests {
         assert_eq!(written, r#""2023-11-14T22:13:20Z""#);
         assert_eq!(serde_json::from_str::<Time>(&written).unwrap(), now.time());
         assert_eq!(now.timestamp().as_millisecond(), 1_700_000_000_987);
-    }
-
-    #[test]
-    fn both_clocks_go_on_by_the_same() {
-        let now = now();
-        let later = now.plus(Duration::from_secs(5));
-        assert_eq!(later.steady - now.steady, Duration::from_secs(5));
-        assert_eq!(later.unix - now.unix, 5_000);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns: nothing of its own; one value in place of twelve. Made by: `app`. Used by: `fleets`, `gateway`.
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, MOST_OBJECTS};
 use crate::chance;
 use crate::events::Events;
 use crate::lease::Leadership;
@@ -14,9 +14,6 @@ use kube::Client;
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Duration;
-
-/// Objects of one kind and fleet that may wait for another try at once; of more the others are tried at once.
-const MOST_FAILED: usize = 4096;
 
 /// Clients, stores and settings.
 pub struct Context {
@@ -45,6 +42,6 @@ impl Context {
     #[must_use]
     pub fn backoff<K: Hash + Eq + Clone>(&self) -> Backoff<K> {
         let waiting = self.metrics.objects_in_backoff();
-        Backoff::new(MOST_FAILED, chance::random(), waiting)
+        Backoff::new(MOST_OBJECTS, chance::random(), waiting)
     }
 }

@@ -5,22 +5,22 @@
 //! Each of the `calls` has a time limit, and what failed waits in a `backoff`. `events` tell people, `app` wires all of
 //! it, and `admin` says how it goes.
 
-pub mod admin;
+mod admin;
 mod api;
 pub mod app;
 pub mod args;
-pub mod backoff;
-pub mod calls;
+mod backoff;
+mod calls;
 pub mod chance;
-pub mod clock;
+mod clock;
 mod context;
-pub mod events;
+mod events;
 mod fleets;
 mod gateway;
-pub mod lease;
-pub mod metrics;
-pub mod readiness;
-pub mod scale;
+mod lease;
+mod metrics;
+mod readiness;
+mod scale;
 mod stores;
-pub mod tasks;
+mod tasks;
 pub mod telemetry;

@@ -118,11 +118,6 @@ impl Metrics {
         gauge.set(number(objects));
     }
 
-    /// A fleet was seen: its counters begin at 0.
-    pub fn fleet(&self, gateway: &str) {
-        self.fleets.begin(gateway);
-    }
-
     /// Drops the series of fleets for which `keep` is false.
     pub fn retain_fleets(&self, keep: impl Fn(&str) -> bool) {
         self.fleets.retain(keep);
@@ -243,7 +238,7 @@ mod tests {
     fn what_can_be_counted_is_there_before_it_was() {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry).unwrap();
-        metrics.fleet("edge");
+        metrics.fleets.begin("edge");
         check(
             &registry,
             &[

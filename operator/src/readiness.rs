@@ -28,11 +28,6 @@ impl Readiness {
         Guard(self.clone(), what)
     }
 
-    /// Not ready any more, for ever; `/readyz` tells `why`.
-    pub fn end(&self, why: &'static str) {
-        self.0.send_modify(|missing| missing.push(why));
-    }
-
     /// What stands against it; empty when ready.
     #[must_use]
     pub fn missing(&self) -> Vec<&'static str> {
@@ -86,7 +81,5 @@ mod tests {
         assert_eq!(readiness.missing(), ["no list of Channels yet"]);
         drop(again);
         assert!(readiness.missing().is_empty());
-        readiness.end("shutting down");
-        assert_eq!(readiness.missing(), ["shutting down"]);
     }
 }

@@ -10,7 +10,7 @@ mod rules;
 
 pub use counts::{Counts, Pod};
 pub use past::Past;
-pub use rules::{InvalidAnnotation, MAX_REPLICAS, MIN_REPLICAS, Mode, Rules, SCALING};
+pub use rules::{InvalidAnnotation, Mode, Rules, SCALING};
 
 use crate::metrics::Direction;
 use crds::report::BrokerKind;
