@@ -8,9 +8,11 @@ use crate::wait;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs::{File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How much of a log is shown when a test fails.
 const TAIL_BYTES: usize = 6_000;
@@ -155,14 +157,22 @@ fn tail(log: &Path) -> String {
     String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL_BYTES)..]).into_owned()
 }
 
-/// A loopback port that nobody listened on a moment ago, for servers that cannot choose one themselves.
+/// Ports below those that the kernel gives to outgoing connections, and to NodePorts: a server that is down for a moment
+/// finds its own again, however many connections other tests open meanwhile.
+const PORTS: Range<u32> = 10_000..30_000;
+
+/// A loopback port that nobody listened on a moment ago, for servers that cannot choose one themselves. A process is
+/// given none twice, until it was given them all.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has free ports");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    // Other test runs on the same machine begin elsewhere.
+    let first = std::process::id().wrapping_mul(1_237);
+    let next = || first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
+    let ports = PORTS.map(|_| u16::try_from(PORTS.start + next()).expect("ports have 16 bits"));
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut free = ports.filter(is_free);
+    free.next().expect("loopback has free ports")
 }
 
 /// A folder of a test, deleted with it.

@@ -11,12 +11,15 @@ use crds::channel::{CONDITION_TYPES, ChannelStatus};
 use crds::compile::{Finding, Verdict};
 use crds::name::ChannelName;
 use crds::policy::Policy;
+use crds::reason::Reason;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// A Channel's numbers alone are written no more often.
 const NUMBERS_EVERY: Duration = Duration::from_secs(60);
+/// Which Pods of the fleet are behind, no more often than that.
+const NAMES_EVERY: Duration = Duration::from_secs(10);
 /// A change of streams by less than one part in so many is none.
 const NOTABLE_PART: u64 = 20;
 /// Writes of numbers alone within a second, over all Channels of a fleet.
@@ -195,7 +198,12 @@ impl Ledger {
         if words(current) != words(wanted) {
             return Some(Due::Words);
         }
-        let rested = entry.is_none_or(|entry| now >= entry.at + NUMBERS_EVERY);
+        let every = if current.conditions == wanted.conditions {
+            NUMBERS_EVERY
+        } else {
+            NAMES_EVERY
+        };
+        let rested = entry.is_none_or(|entry| now >= entry.at + every);
         if rested && are_notable(current, wanted) && self.has_room(now) {
             self.numbers.push_back(now);
             return Some(Due::Numbers);
@@ -241,13 +249,19 @@ impl Ledger {
     }
 }
 
-/// All but the numbers.
+/// All but the numbers. Which Pods are behind is one of them: it changes with each that catches up.
 fn words(status: &ChannelStatus) -> ChannelStatus {
-    ChannelStatus {
+    let mut words = ChannelStatus {
         streams: None,
         programmed: None,
         ..status.clone()
+    };
+    for condition in &mut words.conditions {
+        if condition.reason == Reason::Pending.as_str() {
+            condition.message.clear();
+        }
     }
+    words
 }
 
 /// Whether the numbers differ enough to be told.
@@ -258,6 +272,7 @@ fn are_notable(before: &ChannelStatus, after: &ChannelStatus) -> bool {
     };
     let (old, new) = (count(before), count(after));
     before.programmed != after.programmed
+        || before.conditions != after.conditions
         || before.streams.is_none()
         || (old == 0) != (new == 0)
         || old.abs_diff(new) * NOTABLE_PART >= old.max(1) && old != new

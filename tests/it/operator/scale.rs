@@ -16,7 +16,7 @@ async fn world(fleet: FleetSetup, redis: Redis, ready: u32) -> World {
     let operator = OperatorSetup::new()
         .flag("--scale-down-after", "3s")
         .flag("--scale-down-every", "2s")
-        .flag("--log", "info,operator::scale=debug");
+        .flag("--log", "info,operator::gateway::size=debug");
     World::with(Cluster::start().await, redis, operator, fleet, ready).await
 }
 

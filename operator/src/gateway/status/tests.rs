@@ -106,6 +106,35 @@ fn words_go_at_once_and_numbers_once_a_minute() {
 }
 
 #[test]
+fn a_fleet_that_catches_up_is_told_when_it_begins_and_when_all_do() {
+    let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
+    let served = status(&ChannelStatus::default(), 1, &noon());
+    let behind = |pods: &str| {
+        let mut status = served.clone();
+        for condition in &mut status.conditions[2..] {
+            "False".clone_into(&mut condition.status);
+            condition.reason = Reason::Pending.to_string();
+            condition.message = format!("behind: {pods}");
+        }
+        status
+    };
+    let channel = stored(&served, 1);
+    let begins = behind("a, b");
+    assert_eq!(ledger.due(&channel, &begins, now), Some(Due::Words));
+    ledger.wrote(&channel, "2", begins.clone(), now);
+    let channel = stored(&begins, 2);
+    let one = behind("b");
+    assert_eq!(ledger.due(&channel, &one, now), None);
+    let due = ledger.due(&channel, &one, now + NUMBERS_EVERY);
+    assert_eq!(
+        due,
+        Some(Due::Numbers),
+        "who stays behind is told in the end"
+    );
+    assert_eq!(ledger.due(&channel, &served, now), Some(Due::Words));
+}
+
+#[test]
 fn small_changes_are_none_but_the_first_and_the_last_stream_are_told() {
     let base = status(&ChannelStatus::default(), 100, &noon());
     let notable = |before: u64, after: u64| {
