@@ -41,7 +41,7 @@ redis://{{ include "siar.fullname" . }}-redis.{{ .Release.Namespace }}.svc:6379
 
 {{/* Where pods of the cluster reach the gateways. */}}
 {{- define "siar.innerUrl" -}}
-http://{{ include "siar.fullname" . }}-gateway.{{ .Release.Namespace }}.svc:{{ .Values.gateway.service.port }}
+http://{{ include "siar.fullname" . }}-gateway.{{ .Release.Namespace }}.svc:{{ int .Values.gateway.service.port }}
 {{- end -}}
 
 {{/* Where browsers reach them: what status.url of a Channel begins with. */}}

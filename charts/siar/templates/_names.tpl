@@ -22,19 +22,19 @@ Names, labels and images. Every object takes its metadata from "siar.metadata", 
 
 {{/* What a Deployment, Service or policy knows its pods by; never changes. Takes (dict "root" $ "component" NAME). */}}
 {{- define "siar.selector" -}}
-app.kubernetes.io/name: {{ include "siar.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "siar.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
 {{/* Labels of an object. Takes (dict "root" $ "component" NAME or nothing). */}}
 {{- define "siar.labels" -}}
-app.kubernetes.io/name: {{ include "siar.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "siar.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- with .component }}
 app.kubernetes.io/component: {{ . }}
 {{- end }}
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | replace "+" "_" | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end -}}

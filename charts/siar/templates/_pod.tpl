@@ -5,7 +5,7 @@ What the pods of gateway and operator have in common. Each takes (dict "root" $ 
 {{/* Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. */}}
 {{- define "siar.pod.metadata" -}}
 {{- $labels := include "siar.selector" . | fromYaml -}}
-{{- $_ := set $labels "app.kubernetes.io/version" .root.Chart.AppVersion -}}
+{{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
 {{- with .gateway }}{{- $_ := set $labels "siar.dev/gateway" . }}{{- end -}}
 labels:
   {{- mergeOverwrite (dict) (deepCopy .root.Values.commonLabels) (deepCopy .values.podLabels) $labels | toYaml | nindent 2 }}

@@ -26,7 +26,7 @@
 - {{ printf "--allow-targets=%s" (join "," .) | quote }}
 {{- end }}
 {{- if not (kindIs "invalid" .workers) }}
-- --workers={{ .workers }}
+- --workers={{ int .workers }}
 {{- end }}
 - --endpoint-delay={{ .endpointDelay }}
 - --drain={{ .drain }}
