@@ -131,25 +131,34 @@ impl Prometheus {
 
     /// Waits until `expression`, a comparison, holds for some series.
     #[track_caller]
-    pub fn until(&self, expression: &str) -> impl Future<Output = ()> {
-        let waited = until(expression.to_owned(), async || {
+    pub fn until<'a>(&'a self, expression: &'a str) -> impl Future<Output = ()> + 'a {
+        until(expression, async || {
             let found = self.now(expression).await;
-            if found.is_empty() {
-                Err("it is not so".into())
-            } else {
-                Ok(())
-            }
-        });
-        waited
+            let holds = !found.is_empty();
+            holds.then_some(()).ok_or("it is not so".into())
+        })
     }
 
     /// Its rules, with what it thinks of their health.
     pub async fn rules(&self) -> Vec<Value> {
         let answer = self.ask("rules", &[]).await;
         let groups = answer["data"]["groups"].as_array().cloned();
-        let rules = groups.into_iter().flatten().map(|mut group| group["rules"].take());
+        let rules = groups
+            .into_iter()
+            .flatten()
+            .map(|mut group| group["rules"].take());
         let rules = rules.filter_map(|rules| rules.as_array().cloned());
         rules.flatten().collect()
+    }
+
+    /// The names of all labels.
+    pub async fn labels(&self) -> Vec<String> {
+        words(&self.ask("labels", &[]).await)
+    }
+
+    /// The values of a label; those of `__name__` are the names of all series.
+    pub async fn values(&self, label: &str) -> Vec<String> {
+        words(&self.ask(&format!("label/{label}/values"), &[]).await)
     }
 
     async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Value {
@@ -211,6 +220,12 @@ fn write(folder: &Path, name: &str, value: &Value) {
     let new = folder.join(format!("{name}.new"));
     std::fs::write(&new, value.to_string()).expect("the folder is ours");
     std::fs::rename(&new, folder.join(name)).expect("the folder is ours");
+}
+
+fn words(answer: &Value) -> Vec<String> {
+    let words = answer["data"].as_array().into_iter().flatten();
+    let words = words.filter_map(Value::as_str);
+    words.map(str::to_owned).collect()
 }
 
 fn series(result: &Value) -> Vec<Series> {
