@@ -18,11 +18,24 @@ pub async fn prepare(site: &Site) {
     let helm = site.helm().namespace("siar-crds");
     helm.install("siar-crds", &only).await.unwrap();
     let admin = [
-        "create", "rolebinding", "ada", "--clusterrole=admin", "--user=ada", "--namespace", HOME,
+        "create",
+        "rolebinding",
+        "ada",
+        "--clusterrole=admin",
+        "--user=ada",
+        "--namespace",
+        HOME,
     ];
     site.cluster.kubectl(&admin).await;
     until("ada to be admin of home", || async {
-        let can = ["auth", "can-i", "create", "channels.siar.dev", "--namespace", HOME];
+        let can = [
+            "auth",
+            "can-i",
+            "create",
+            "channels.siar.dev",
+            "--namespace",
+            HOME,
+        ];
         let can = site.cluster.kubectl_as("ada", &can, "").await;
         can.map(|_| ())
     })
@@ -36,15 +49,24 @@ async fn an_admin_of_one_namespace_installs_changes_and_removes_a_release() {
     prepare(&site).await;
     let helm = Helm::of(&site.cluster, "ada");
     // Scope cluster is not hers.
-    refused(helm.install("siar", &Options::default()).await, &["forbidden"]);
+    refused(
+        helm.install("siar", &Options::default()).await,
+        &["forbidden"],
+    );
     let told = helm.install("siar", &options()).await.unwrap();
     assert_eq!(told.warnings, "");
     let gateway = site.get(HOME, "deployment/siar-gateway").await;
-    assert_eq!(gateway["metadata"]["annotations"]["siar.dev/reviews"], "false");
+    assert_eq!(
+        gateway["metadata"]["annotations"]["siar.dev/reviews"],
+        "false"
+    );
     let operator = site.get(HOME, "deployment/siar-operator").await;
     assert_eq!(flag(&operator, "--watch-namespace").as_deref(), Some(HOME));
     let cluster = site.names(HOME, "clusterroles,clusterrolebindings").await;
-    let own: Vec<_> = cluster.iter().filter(|name| name.ends_with("-siar")).collect();
+    let own: Vec<_> = cluster
+        .iter()
+        .filter(|name| name.ends_with("-siar"))
+        .collect();
     assert!(own.is_empty(), "{own:?}");
     let options = options().set("gateway.drain", &json!("45s"));
     helm.upgrade("siar", &options).await.unwrap();
@@ -61,5 +83,8 @@ async fn without_the_roles_of_the_cluster_admin_she_is_refused() {
     let helm = Helm::of(&site.cluster, "ada");
     refused(helm.install("siar", &options()).await, &["forbidden"]);
     let crds = options().set("crds.enabled", &json!(true));
-    refused(helm.install("siar", &crds).await, &["rbac.scope", "crds.enabled"]);
+    refused(
+        helm.install("siar", &crds).await,
+        &["rbac.scope", "crds.enabled"],
+    );
 }

@@ -28,16 +28,25 @@ fn audited(folder: &Path) -> ClusterSetup {
     ClusterSetup::default()
         .controllers()
         .flag("audit-policy-file", &policy.display().to_string())
-        .flag("audit-log-path", &folder.join("audit.log").display().to_string())
+        .flag(
+            "audit-log-path",
+            &folder.join("audit.log").display().to_string(),
+        )
 }
 
 /// What was denied to the accounts of home.
 fn denied(folder: &Path) -> Vec<String> {
     let log = std::fs::read_to_string(folder.join("audit.log")).unwrap();
-    let lines = log.lines().filter(|line| line.contains("serviceaccount:siar:siar-"));
+    let lines = log
+        .lines()
+        .filter(|line| line.contains("serviceaccount:siar:siar-"));
     let all: Vec<_> = lines.map(str::to_owned).collect();
     assert!(!all.is_empty(), "the accounts asked for nothing");
-    let denied = |line: &String| [401, 403].iter().any(|code| line.contains(&format!("\"code\":{code}")));
+    let denied = |line: &String| {
+        [401, 403]
+            .iter()
+            .any(|code| line.contains(&format!("\"code\":{code}")))
+    };
     all.into_iter().filter(denied).collect()
 }
 
@@ -46,7 +55,10 @@ async fn identity(site: &Site, deployment: &Value) -> PathBuf {
     let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
     let account = account.as_str().unwrap();
     site.get(HOME, &format!("serviceaccount/{account}")).await;
-    let token = site.cluster.service_account_token(HOME, account, &[AUDIENCE]).await;
+    let token = site
+        .cluster
+        .service_account_token(HOME, account, &[AUDIENCE])
+        .await;
     site.cluster.kubeconfig_of_token(account, &token)
 }
 
@@ -79,9 +91,18 @@ async fn run(site: &Site) -> (Fleet, Operator) {
 
 /// A Channel of `namespace` is programmed on two gateways, and what is published at one arrives at the other.
 async fn serves(site: &Site, fleet: &Fleet, namespace: &str) {
-    site.cluster.apply(&Channel::open("orders").namespace(namespace).manifest()).await;
+    site.cluster
+        .apply(&Channel::open("orders").namespace(namespace).manifest())
+        .await;
     let channel = format!("channel/orders -n {namespace}");
-    let wait = ["wait", "--for=condition=Ready", "channel/orders", "--namespace", namespace, "--timeout=15s"];
+    let wait = [
+        "wait",
+        "--for=condition=Ready",
+        "channel/orders",
+        "--namespace",
+        namespace,
+        "--timeout=15s",
+    ];
     if let Err(error) = site.cluster.kubectl_as(ADMIN, &wait, "").await {
         let seen = site.get(namespace, "channel/orders").await;
         panic!("{channel}: {error}{}", seen["status"]);
@@ -94,7 +115,10 @@ async fn serves(site: &Site, fleet: &Fleet, namespace: &str) {
     })
     .await;
     let pods = fleet.pods();
-    let mut listener = pods[0].listen("orders").path(&format!("/{namespace}/stream")).await;
+    let mut listener = pods[0]
+        .listen("orders")
+        .path(&format!("/{namespace}/stream"))
+        .await;
     let path = format!("/{namespace}/publish?channel=orders");
     let publish = tests::http::Ask::post(pods[1].public, &path, "hello");
     let _ = publish.send().await.expect(200);
@@ -104,7 +128,10 @@ async fn serves(site: &Site, fleet: &Fleet, namespace: &str) {
 /// With the release goes what its operator had written for it.
 async fn leaves_nothing(site: &Site, helm: &Helm) {
     let secret = site.get(HOME, "secret/siar-default").await;
-    assert_eq!(secret["metadata"]["ownerReferences"][0]["name"], "siar-gateway");
+    assert_eq!(
+        secret["metadata"]["ownerReferences"][0]["name"],
+        "siar-gateway"
+    );
     helm.uninstall("siar").await.unwrap();
     until("the configuration to be gone", || async {
         let found = site.find(HOME, "secret/siar-default").await;
@@ -156,7 +183,14 @@ async fn what_an_admin_of_one_namespace_installed_serves_that_namespace_and_sees
 async fn serves_not(site: &Site) {
     let late = Channel::open("late").namespace(HOME);
     site.cluster.apply(&late.manifest()).await;
-    let wait = ["wait", "--for=condition=Ready", "channel/late", "--namespace", HOME, "--timeout=15s"];
+    let wait = [
+        "wait",
+        "--for=condition=Ready",
+        "channel/late",
+        "--namespace",
+        HOME,
+        "--timeout=15s",
+    ];
     site.cluster.kubectl(&wait).await;
     let other = site.get(SHOP, "channel/orders").await;
     let ready = list(&other["status"]["conditions"]).iter();
