@@ -77,7 +77,7 @@ async fn every_alert_says_what_is_wrong_what_to_do_and_where_to_read_on() {
     let mut faults = Vec::new();
     for (name, rule) in alerts(&spec) {
         let annotations = &rule["annotations"];
-        let sentence = |text: &str| text.len() > 30 && text.ends_with('.');
+        let sentence = |text: &str| text.len() > 20 && text.ends_with('.');
         for annotation in ["summary", "description"] {
             if !sentence(text(&annotations[annotation])) {
                 faults.push(format!("{name} has no {annotation} in whole sentences"));
@@ -87,14 +87,19 @@ async fn every_alert_says_what_is_wrong_what_to_do_and_where_to_read_on() {
             faults.push(format!("{name} is neither critical nor a warning"));
         }
         if !text(&annotations["runbook_url"]).ends_with(&format!("#{}", name.to_lowercase())) {
-            faults.push(format!("{name} leads nowhere: {}", annotations["runbook_url"]));
+            faults.push(format!(
+                "{name} leads nowhere: {}",
+                annotations["runbook_url"]
+            ));
         }
         // What two releases tell is told apart by these.
         let expression = text(&rule["expr"]);
         let asked = expression.matches("siar_").count();
         let own = expression.matches("{namespace=\"siar\"").count();
         if asked != own {
-            faults.push(format!("{name} asks for more than its release: {expression}"));
+            faults.push(format!(
+                "{name} asks for more than its release: {expression}"
+            ));
         }
     }
     none(&faults);
@@ -118,15 +123,27 @@ async fn every_alert_has_a_section_of_the_runbook_and_every_section_an_alert() {
 #[tokio::test]
 async fn alerts_can_be_left_out_labelled_and_moved() {
     let options = Options::default()
-        .set("monitoring.prometheusRule.disabled", &json!(["SiarDeliverySlow"]))
-        .set("monitoring.prometheusRule.alertLabels", &json!({ "team": "web" }))
-        .set("monitoring.prometheusRule.thresholds.deniedPerSecond", &json!(0.5))
+        .set(
+            "monitoring.prometheusRule.disabled",
+            &json!(["SiarDeliverySlow"]),
+        )
+        .set(
+            "monitoring.prometheusRule.alertLabels",
+            &json!({ "team": "web" }),
+        )
+        .set(
+            "monitoring.prometheusRule.thresholds.deniedPerSecond",
+            &json!(0.5),
+        )
         .set("gateway.name", &json!("edge"));
     let spec = rules(options).await.unwrap();
     let alerts = alerts(&spec);
     assert!(!alerts.contains_key("SiarDeliverySlow"));
     let storm = alerts["SiarDeniedStorm"];
-    assert_eq!(storm["labels"], json!({ "severity": "warning", "team": "web" }));
+    assert_eq!(
+        storm["labels"],
+        json!({ "severity": "warning", "team": "web" })
+    );
     let expression = text(&storm["expr"]);
     assert!(expression.ends_with("> 0.5"), "{expression}");
     assert!(expression.contains("gateway=\"edge\""), "{expression}");

@@ -46,12 +46,22 @@ fn golden_dashboards_are_written_in_one_way() {
 fn there_are_three_which_need_no_import_and_know_each_other() {
     let all = dashboards();
     let titles: Vec<&str> = all.iter().map(|one| text(&one.json["title"])).collect();
-    assert_eq!(titles, ["Siar / Channel", "Siar / Operator", "Siar / Overview"]);
+    assert_eq!(
+        titles,
+        ["Siar / Channel", "Siar / Operator", "Siar / Overview"]
+    );
     let uids: BTreeSet<&str> = all.iter().map(Dashboard::uid).collect();
-    assert_eq!(uids, BTreeSet::from(["siar-channel", "siar-operator", "siar-overview"]));
+    assert_eq!(
+        uids,
+        BTreeSet::from(["siar-channel", "siar-operator", "siar-overview"])
+    );
     for dashboard in &all {
         let json = &dashboard.json;
-        assert!(json["__inputs"].is_null() && json["id"].is_null(), "{}", dashboard.path);
+        assert!(
+            json["__inputs"].is_null() && json["id"].is_null(),
+            "{}",
+            dashboard.path
+        );
         assert_eq!(json["tags"], json!(["siar"]));
         assert_eq!(json["schemaVersion"], 42);
         let links = list(&json["links"]).iter().map(|link| text(&link["url"]));
@@ -60,7 +70,11 @@ fn there_are_three_which_need_no_import_and_know_each_other() {
         known.insert(dashboard.uid());
         assert_eq!(known, uids, "{} leads to the others", dashboard.path);
         let annotations = dashboard.annotations();
-        assert_eq!(annotations.len(), 3, "pods start, pods drain, the fleet is scaled");
+        assert_eq!(
+            annotations.len(),
+            3,
+            "pods start, pods drain, the fleet is scaled"
+        );
         assert_eq!(variables(dashboard).contains("datasource"), true);
     }
     let wanted = ["channel", "datasource", "gateway", "home", "namespace"];
@@ -83,12 +97,18 @@ fn every_panel_has_a_title_a_description_a_unit_and_thresholds() {
             let defaults = &panel["fieldConfig"]["defaults"];
             let description = text(&panel["description"]);
             demand(!text(&panel["title"]).is_empty(), "it has no title");
-            demand(description.len() > 20 && description.ends_with('.'), "describe it");
+            demand(
+                description.len() > 20 && description.ends_with('.'),
+                "describe it",
+            );
             demand(!text(&defaults["unit"]).is_empty(), "it has no unit");
             // The colours of a heat map are its own.
             let steps = !list(&defaults["thresholds"]["steps"]).is_empty();
             demand(steps || panel["type"] == "heatmap", "it has no thresholds");
-            demand(ids.insert(panel["id"].as_i64()), "its id is that of another");
+            demand(
+                ids.insert(panel["id"].as_i64()),
+                "its id is that of another",
+            );
             demand(!list(&panel["targets"]).is_empty(), "it asks nothing");
             let own = json!({ "type": "prometheus", "uid": "${datasource}" });
             demand(panel["datasource"] == own, "its source is not the variable");
@@ -129,11 +149,16 @@ fn queries_look_where_the_variables_say_and_nowhere_else() {
             let expression = &query.expression;
             let mut demand = |holds: bool, what: &str| {
                 if !holds {
-                    faults.push(format!("{} {}: {what}: {expression}", query.place, query.target));
+                    faults.push(format!(
+                        "{} {}: {what}: {expression}",
+                        query.place, query.target
+                    ));
                 }
             };
             let strange = used(expression);
-            let strange = strange.iter().find(|name| !known.contains(*name) && !BUILT_IN.contains(name));
+            let strange = strange
+                .iter()
+                .find(|name| !known.contains(*name) && !BUILT_IN.contains(name));
             demand(strange.is_none(), "it uses a variable that is not there");
             // One selector for each metric, and each of them in the chosen installation.
             let selectors = expression.matches('{').count();
@@ -141,11 +166,22 @@ fn queries_look_where_the_variables_say_and_nowhere_else() {
                 expression.matches("{namespace=~\"$home\"").count() == selectors,
                 "it looks beyond the chosen installation",
             );
-            demand(!expression.contains("irate("), "irate shows one moment of many");
-            let windows = expression.matches("rate(").count() + expression.matches("increase(").count();
-            let given = BUILT_IN.iter().map(|name| expression.matches(&format!("[${name}]")).count());
-            demand(given.sum::<usize>() == windows, "its window is not Grafana's");
-            let led = names(expression).iter().any(|name| OF_THE_LEADER.contains(name));
+            demand(
+                !expression.contains("irate("),
+                "irate shows one moment of many",
+            );
+            let windows =
+                expression.matches("rate(").count() + expression.matches("increase(").count();
+            let given = BUILT_IN
+                .iter()
+                .map(|name| expression.matches(&format!("[${name}]")).count());
+            demand(
+                given.sum::<usize>() == windows,
+                "its window is not Grafana's",
+            );
+            let led = names(expression)
+                .iter()
+                .any(|name| OF_THE_LEADER.contains(name));
             demand(
                 !led || expression.contains("max by (") || expression.contains("max("),
                 "two operators tell it while the leader changes; take the larger",
@@ -160,7 +196,10 @@ async fn each_comes_in_a_config_map_that_the_sidecar_finds() {
     let options = Options::default()
         .set("monitoring.dashboards.enabled", &json!(true))
         .set("monitoring.dashboards.namespace", &json!("grafana"))
-        .set("monitoring.dashboards.annotations", &json!({ "grafana_folder": "Siar" }));
+        .set(
+            "monitoring.dashboards.annotations",
+            &json!({ "grafana_folder": "Siar" }),
+        );
     let maps = rendered(options, "ConfigMap").await.unwrap();
     let mut names = BTreeSet::new();
     for map in &maps {
@@ -170,10 +209,16 @@ async fn each_comes_in_a_config_map_that_the_sidecar_finds() {
         for (name, value) in map["data"].as_object().unwrap() {
             names.insert(name.clone());
             let carried: Value = serde_json::from_str(text(value)).unwrap();
-            let own = dashboards().into_iter().find(|one| format!("{}.json", one.uid()) == *name);
+            let own = dashboards()
+                .into_iter()
+                .find(|one| format!("{}.json", one.uid()) == *name);
             assert_eq!(carried, own.expect("it is a file of the chart").json);
         }
     }
-    let wanted = ["siar-channel.json", "siar-operator.json", "siar-overview.json"];
+    let wanted = [
+        "siar-channel.json",
+        "siar-operator.json",
+        "siar-overview.json",
+    ];
     assert_eq!(names, wanted.map(str::to_owned).into());
 }

@@ -21,7 +21,8 @@ pub fn listed() -> BTreeSet<String> {
 pub fn metric<'a>(series: &'a str, metrics: &BTreeSet<String>) -> &'a str {
     let ends = ["_bucket", "_sum", "_count"];
     let base = ends.iter().find_map(|end| series.strip_suffix(end));
-    base.filter(|base| metrics.contains(*base)).unwrap_or(series)
+    base.filter(|base| metrics.contains(*base))
+        .unwrap_or(series)
 }
 
 #[tokio::test]
@@ -49,7 +50,8 @@ async fn what_panels_and_rules_ask_for_is_what_the_readme_lists() {
     let unknown = asked.iter().filter(|(name, _)| {
         !metrics.contains(*name) && !recorded.contains(&***name) && !name.starts_with("process_")
     });
-    let unknown = unknown.map(|(name, place)| format!("{place} asks for {name}, which nobody tells"));
+    let unknown =
+        unknown.map(|(name, place)| format!("{place} asks for {name}, which nobody tells"));
     let closer = |name: &String| CLOSER.iter().any(|(known, _)| known == name);
     let idle = metrics
         .iter()
@@ -70,7 +72,9 @@ async fn what_is_recorded_is_asked_for() {
     let recorded: Vec<&str> = recorded.filter(|name| !name.is_empty()).collect();
     assert!(!recorded.is_empty());
     for name in recorded {
-        let asked = all.iter().any(|expression| names(expression).contains(name));
+        let asked = all
+            .iter()
+            .any(|expression| names(expression).contains(name));
         assert!(asked, "nobody asks for {name}; remove its rule");
     }
 }

@@ -31,10 +31,11 @@ pub struct Story {
     pub span: (f64, f64),
     fleet: Arc<Fleet>,
     operators: Vec<Operator>,
-    redis: Redis,
+    /// That of the shop, which is restarted; the other gateways' own.
+    redis: [Redis; 2],
     cluster: Cluster,
     load: JoinHandle<()>,
-    _issuers: [Issuer; 2],
+    issuers: [Issuer; 2],
 }
 
 /// All of it, with these rules in Prometheus.
@@ -44,6 +45,7 @@ pub async fn told(rules: &Value) -> Story {
     story.come_back(&crowd).await;
     story.refuse().await;
     story.fail().await;
+    story.contest().await;
     story.leave(&mut crowd).await;
     story.hand_over().await;
     story.span.1 = now();
@@ -52,17 +54,20 @@ pub async fn told(rules: &Value) -> Story {
 
 async fn begin(rules: &Value) -> Story {
     let issuers = [Issuer::start().await, Issuer::start().await];
-    let key = Key::new(Algorithm::ES256);
+    let key = Key::new(Algorithm::Es256);
     issuers[0].serve(Jwks::Keys(vec![key.jwk("k1")]));
     issuers[1].serve(Jwks::Status(500));
-    let redis = Redis::start().await;
+    let redis = [Redis::start().await, Redis::start().await];
     let cluster = Cluster::start().await;
     cluster.install_crd().await;
     for namespace in ["shop", "chat"] {
         cluster.kubectl(&["create", "namespace", namespace]).await;
     }
-    let fleet = FleetSetup::new("default").redis(&redis.url()).scaling(2, 4);
+    let fleet = FleetSetup::new("default")
+        .redis(&redis[1].url())
+        .scaling(2, 4);
     let fleet = fleet
+        .fact("url", "https://events.example.com")
         .flag("--allow-targets", "127.0.0.1")
         .flag("--endpoint-delay", "1s")
         .flag("--drain", "3s");
@@ -87,7 +92,7 @@ async fn begin(rules: &Value) -> Story {
         operators,
         redis,
         cluster,
-        _issuers: issuers,
+        issuers,
     };
     story.fleet.until_ready(2).await;
     story.look();
@@ -134,17 +139,33 @@ impl Story {
         self.cluster.apply(&readers(&["ana", "ben"])).await;
         let anybody = json!([{ "anonymous": {} }]);
         // Who is nobody has no claims, so the first rule cannot be judged.
-        let judged = json!([{ "anonymous": {}, "when": "claims.vip == true" }, { "anonymous": {} }]);
-        let orders = Channel::closed("orders").namespace("shop").history(20).ingest(&["FlaskSse"]);
+        let judged =
+            json!([{ "anonymous": {}, "when": "claims.vip == true" }, { "anonymous": {} }]);
+        let orders = Channel::closed("orders")
+            .namespace("shop")
+            .redis(&self.redis[0].url())
+            .history(20)
+            .ingest(&["FlaskSse"]);
         let orders = orders
-            .with("access", json!({ "origins": [SHOP], "subscribe": judged, "publish": anybody }))
+            .with(
+                "access",
+                json!({ "origins": [SHOP], "subscribe": judged, "publish": anybody }),
+            )
             .with("scaling", json!({ "streamsPerReplica": 20 }))
             .limit("streams", 60);
-        let inbox = Channel::closed("inbox").namespace("shop").tokens("subscribe", "readers");
-        let rooms = Channel::open("rooms").namespace("chat").topics(&["rooms.{n}"]).history(100);
+        let inbox = Channel::closed("inbox")
+            .namespace("shop")
+            .tokens("subscribe", "readers");
+        let rooms = Channel::open("rooms")
+            .namespace("chat")
+            .topics(&["rooms.{n}"])
+            .history(100);
         let jwt = |issuer: &Issuer| json!({ "jwt": { "jwks": { "url": issuer.url() }, "algorithms": ["ES256"] } });
         let members = Channel::closed("members").namespace("chat");
-        let members = members.with("access", json!({ "subscribe": [jwt(&self._issuers[0]), jwt(&self._issuers[1])] }));
+        let members = members.with(
+            "access",
+            json!({ "subscribe": [jwt(&self.issuers[0]), jwt(&self.issuers[1])] }),
+        );
         for channel in [&orders, &inbox, &rooms, &members] {
             self.cluster.apply(&channel.manifest()).await;
         }
@@ -173,7 +194,11 @@ impl Story {
         let mut crowd = self.clients(50, orders).await;
         crowd.extend(self.clients(12, |pod| inbox(pod, "ana")).await);
         crowd.extend(self.clients(12, |pod| inbox(pod, "ben")).await);
-        let rooms = |pod: &Pod| pod.listen("rooms.1").channel("rooms.2").path("/chat/stream");
+        let rooms = |pod: &Pod| {
+            pod.listen("rooms.1")
+                .channel("rooms.2")
+                .path("/chat/stream")
+        };
         crowd.extend(self.clients(16, rooms).await);
         self.prometheus.until("sum(siar_streams) == 90").await;
         self.fleet.until_ready(3).await;
@@ -188,9 +213,7 @@ impl Story {
         let pod = &self.pods()[0];
         let reached = "sum(siar_messages_published_total{channel=\"orders\"}) > 50";
         self.prometheus.until(reached).await;
-        let history = Ask::get(pod.public, "/shop/history?channel=orders&limit=1").send().await;
-        let newest = history.expect(200).json();
-        let newest = newest["position"].as_str().unwrap_or_default().to_owned();
+        let newest = newest(pod).await;
         let (epoch, _) = newest.split_once('-').expect("a position has two parts");
         for place in [format!("{epoch}-1"), "nowhere".into()] {
             for _ in 0..5 {
@@ -207,29 +230,64 @@ impl Story {
         for n in 0..40 {
             drop(inbox(&pod, &format!("stranger {n}")).refused().await);
             drop(pod.listen("inbox").path("/shop/stream").refused().await);
-            drop(orders(&pod).origin("https://elsewhere.example.com").refused().await);
+            drop(
+                orders(&pod)
+                    .origin("https://elsewhere.example.com")
+                    .refused()
+                    .await,
+            );
             drop(pod.listen("nowhere").path("/shop/stream").refused().await);
-            let said = if n % 2 == 0 { "no message" } else { "{\"data\": \"raw\"}" };
-            self.redis.publish("orders", said).await;
+            let said = if n % 2 == 0 {
+                "no message"
+            } else {
+                "{\"data\": \"raw\"}"
+            };
+            self.redis[0].publish("orders", said).await;
         }
         self.prometheus.until("sum(siar_messages_malformed_total) == 20 and on () sum(siar_messages_published_total{source=\"flask_sse\"}) == 20").await;
     }
 
     /// Redis is restarted without what it held, the API server is away, a Secret is written by hand.
     async fn fail(&mut self) {
-        self.redis.kill9();
-        self.prometheus.until("max(siar_redis_up) == 0").await;
-        self.redis.start_again().await;
+        let pod = self.pods().remove(0);
+        let position = newest(&pod).await;
+        self.redis[0].kill9();
+        self.prometheus.until("min(siar_redis_up) == 0").await;
+        self.redis[0].start_again().await;
         self.prometheus.until("min(siar_redis_up) == 1").await;
-        self.prometheus.until("sum(siar_gaps_total{reason=\"epoch\"}) > 0").await;
+        for _ in 0..5 {
+            let before = orders(&pod).last_event_id(&position);
+            assert_eq!(before.await.gap().await.reason, "epoch");
+        }
         self.cluster.kill9();
         self.prometheus.until("min(siar_config_source_up) == 0 and on () sum(siar_operator_watch_errors_total) > 0").await;
         self.cluster.start_again().await;
-        self.prometheus.until("min(siar_config_source_up) == 1").await;
+        self.prometheus
+            .until("min(siar_config_source_up) == 1")
+            .await;
         let path = "/api/v1/namespaces/siar/secrets/siar-default";
         let wrong = json!({ "data": { "snapshot.json.gz": base64(b"nonsense") } });
         let _ = self.cluster.merge(path, &wrong).await.expect(200);
-        self.prometheus.until("sum(siar_config_applies_total{result=\"rejected\"}) > 0").await;
+        self.prometheus
+            .until("sum(siar_config_applies_total{result=\"rejected\"}) > 0")
+            .await;
+    }
+
+    /// Somebody else writes a status, again and again.
+    async fn contest(&self) {
+        let path = "/apis/siar.dev/v1alpha1/namespaces/chat/channels/members";
+        let theirs = json!({ "status": { "url": "https://elsewhere.example.com" } });
+        let contested = "sum(siar_operator_status_contested_total) > 0";
+        until("the status to be contested", async || {
+            let channel = self.cluster.get(path).await.expect(200).json();
+            if channel["status"]["url"] != theirs["status"]["url"] {
+                let status = format!("{path}/status");
+                let _ = self.cluster.merge(&status, &theirs).await.expect(200);
+            }
+            let told = self.prometheus.now(contested).await;
+            (!told.is_empty()).then_some(()).ok_or("it is not".into())
+        })
+        .await;
     }
 
     /// Access is withdrawn, clients leave, and the fleet shrinks.
@@ -237,7 +295,9 @@ impl Story {
         let path = "/api/v1/namespaces/shop/secrets/readers";
         let change = json!({ "data": { "ben": null } });
         let _ = self.cluster.merge(path, &change).await.expect(200);
-        self.prometheus.until("sum(siar_streams_closed_total{reason=\"revoked\"}) >= 12").await;
+        self.prometheus
+            .until("sum(siar_streams_closed_total{reason=\"revoked\"}) >= 12")
+            .await;
         let mut kept = 0;
         crowd.retain(|_| {
             kept += 1;
@@ -246,7 +306,11 @@ impl Story {
         until("a pod to drain", async || {
             self.look();
             let draining = self.prometheus.now("sum(siar_draining) > 0").await;
-            if draining.is_empty() { Err(format!("{:?}", self.fleet.pods())) } else { Ok(()) }
+            if draining.is_empty() {
+                Err(format!("{:?}", self.fleet.pods()))
+            } else {
+                Ok(())
+            }
         })
         .await;
         self.fleet.until_ready(2).await;
@@ -265,10 +329,15 @@ impl Story {
         leader.exit().await;
         self.look();
         until_time(TAKEOVER, "the other operator to lead", async || {
-            leads(&self.operators[0]).await.then_some(()).ok_or("it waits".into())
+            leads(&self.operators[0])
+                .await
+                .then_some(())
+                .ok_or("it waits".into())
         })
         .await;
-        self.prometheus.until("sum(siar_operator_leader) == 1 and on () sum(siar_operator_replicas) > 0").await;
+        self.prometheus
+            .until("sum(siar_operator_leader) == 1 and on () sum(siar_operator_replicas) > 0")
+            .await;
     }
 }
 
@@ -276,6 +345,13 @@ impl Drop for Story {
     fn drop(&mut self) {
         self.load.abort();
     }
+}
+
+/// The position of the newest order.
+async fn newest(pod: &Pod) -> String {
+    let ask = Ask::get(pod.public, "/shop/history?channel=orders&limit=1");
+    let history = ask.send().await.expect(200).json();
+    history["position"].as_str().unwrap_or_default().to_owned()
 }
 
 fn orders(pod: &Pod) -> Listen {
