@@ -46,6 +46,7 @@ def number(value, unit, decimals=None):
     step = 0
     while abs(value) >= base and step < 3:
         value, step = value / base, step + 1
+    value += 0.0  # no -0
     plain = f"{value:.{decimals}f}" if decimals is not None else f"{value:.3g}"
     return f"{plain} {names[step]}{suffix}".strip()
 
@@ -73,7 +74,7 @@ class Line:
         defaults = panel["fieldConfig"]["defaults"]
         self.name = legend(target, series["labels"])
         self.times = [time for time, _ in series["samples"]]
-        self.values = [value for _, value in series["samples"]]
+        self.values = [float("nan") if value is None else value for _, value in series["samples"]]
         self.options = {"unit": defaults["unit"], "decimals": defaults.get("decimals"), **{
             f"custom.{name}": value for name, value in defaults.get("custom", {}).items()}}
         for override in panel["fieldConfig"]["overrides"]:
@@ -188,7 +189,7 @@ def caption(axes, handles):
     for place, (line, text) in enumerate(handles[:rooms]):
         x, y = (place % 2) * 0.5, -0.16 - 0.08 * (place // 2)
         axes.plot([x, x + 0.02], [y + 0.015] * 2, color=line.colour, linewidth=2, transform=axes.transAxes, clip_on=False)
-        axes.text(x + 0.03, y, text[:62], color=INK, fontsize=6, transform=axes.transAxes)
+        axes.text(x + 0.03, y, text[:52], color=INK, fontsize=6, transform=axes.transAxes)
     if len(handles) > rooms:
         axes.text(0.97, -0.16 - 0.08 * 4, f"and {len(handles) - rooms} more", color=FAINT, fontsize=6, ha="right", transform=axes.transAxes)
 

@@ -25,7 +25,7 @@ const STILL: [(&str, &str); 4] = [
         "it is counted in whole seconds",
     ),
     (
-        "siar-overview / Evidence C",
+        "siar-overview / Conditions and keys C",
         "an issuer is not asked again within a minute",
     ),
 ];
