@@ -5,7 +5,6 @@
 
 use crate::tidy::{none, root};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
 use tests::helm::{Helm, Options, objects};
 
 mod alerts; // each fires when it should and resolves, and the runbook has a section for it
@@ -108,14 +107,13 @@ fn each(spec: &Value) -> impl Iterator<Item = (&str, &Value)> {
     })
 }
 
-/// The names of metrics and recorded series in an expression.
-fn names(expression: &str) -> BTreeSet<&str> {
+/// The metrics and recorded series that an expression mentions, each as often as it does.
+fn mentioned(expression: &str) -> impl Iterator<Item = &str> {
     let part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ':';
-    let words = expression.split(|c| !part(c));
-    let ours = |word: &&str| {
+    let words = expression.split(move |c| !part(c));
+    words.filter(|word| {
         word.contains(':') || word.starts_with("siar_") || word.starts_with("process_")
-    };
-    words.filter(ours).collect()
+    })
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -1,7 +1,7 @@
 //! The metrics of README, panels and rules are one set; that of the code is held to the README by `tidy`, that of running
 //! servers by `shown`.
 
-use super::{dashboards, each, file, names, none, rules, text};
+use super::{dashboards, each, file, mentioned, none, rules, text};
 use std::collections::{BTreeMap, BTreeSet};
 use tests::helm::Options;
 
@@ -31,7 +31,7 @@ async fn what_panels_and_rules_ask_for_is_what_the_readme_lists() {
     let recorded: BTreeSet<&str> = each(&spec).map(|(_, rule)| text(&rule["record"])).collect();
     let mut asked: BTreeMap<String, String> = BTreeMap::new();
     let mut ask = |place: &str, expression: &str| {
-        for name in names(expression) {
+        for name in mentioned(expression) {
             let name = metric(name, &metrics);
             asked.insert(name.into(), place.into());
         }
@@ -74,7 +74,7 @@ async fn what_is_recorded_is_asked_for() {
     for name in recorded {
         let asked = all
             .iter()
-            .any(|expression| names(expression).contains(name));
+            .any(|expression| mentioned(expression).any(|one| one == name));
         assert!(asked, "nobody asks for {name}; remove its rule");
     }
 }
