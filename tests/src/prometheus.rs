@@ -7,7 +7,7 @@ use crate::fleet::{HOME, Pod};
 use crate::http::{Ask, query};
 use crate::operator::Operator;
 use crate::process::{Helpers, Process, folder, free_port};
-use crate::wait::{unix_ms, until, within};
+use crate::wait::{unix_ms, until, until_time, within};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,8 +15,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// How often targets are scraped and rules evaluated; Kubernetes usually has fifteen times that.
-pub const SCRAPE: Duration = Duration::from_secs(1);
+/// How long something that is told may take to be found here on a slow, busy machine.
+const FOUND: Duration = Duration::from_secs(60);
 
 /// One port that is scraped, and the labels that Prometheus adds to what it finds there.
 #[derive(Clone, Debug)]
@@ -132,7 +132,7 @@ impl Prometheus {
     /// Waits until `expression`, a comparison, holds for some series.
     #[track_caller]
     pub fn until<'a>(&'a self, expression: &'a str) -> impl Future<Output = ()> + 'a {
-        until(expression, async || {
+        until_time(FOUND, expression, async || {
             let found = self.now(expression).await;
             let holds = !found.is_empty();
             holds.then_some(()).ok_or("it is not so".into())
