@@ -43,7 +43,7 @@ affinity:
 {{- with .values.topologySpread }}
 topologySpreadConstraints:
   {{- range . }}
-  - {{- mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .) | toYaml | nindent 4 }}
+  {{- list (mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .)) | toYaml | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end -}}
