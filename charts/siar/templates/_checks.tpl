@@ -67,9 +67,12 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
-{{/* Two fleets with one name would serve the same Channels. In namespace scope nothing is known, and nothing served, beyond home. */}}
+{{/*
+Two fleets with one name would serve the same Channels. In namespace scope nothing is served beyond home; and who makes no
+ClusterRoles may not be allowed to look there.
+*/}}
 {{- define "siar.checks.gatewayName" -}}
-{{- $everywhere := ternary "" .Release.Namespace (eq .Values.rbac.scope "cluster") -}}
+{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
 {{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
 {{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
 {{- $found := .metadata -}}
