@@ -50,9 +50,9 @@ http://{{ include "siar.fullname" . }}-gateway.{{ .Release.Namespace }}.svc:{{ i
 {{- $route := .Values.gateway.httpRoute -}}
 {{- if .Values.gateway.publicUrl -}}
 {{- .Values.gateway.publicUrl | trimSuffix "/" -}}
-{{- else if and $ingress.enabled $ingress.hosts -}}
+{{- else if and $ingress.enabled $ingress.hosts (not (hasPrefix "*" (first $ingress.hosts))) -}}
 {{- ternary "https" "http" (not (empty $ingress.tls)) }}://{{ first $ingress.hosts -}}
-{{- else if and $route.enabled $route.hostnames -}}
+{{- else if and $route.enabled $route.hostnames (not (hasPrefix "*" (first $route.hostnames))) -}}
 https://{{ first $route.hostnames }}
 {{- else -}}
 {{- include "siar.innerUrl" . -}}

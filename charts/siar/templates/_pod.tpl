@@ -15,6 +15,15 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{/* How a Deployment replaces its pods; only a rolling update has details. */}}
+{{- define "siar.pod.strategy" -}}
+{{- if eq .values.strategy.type "Recreate" -}}
+type: Recreate
+{{- else -}}
+{{- toYaml .values.strategy -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Where pods run, and as whom. */}}
 {{- define "siar.pod.place" -}}
 {{- with .root.Values.imagePullSecrets }}
