@@ -85,11 +85,12 @@ https://{{ first $route.hostnames }}
 {{- $millis -}}
 {{- end -}}
 
-{{/* Seconds that the shutdown of a gateway takes, rounded up. */}}
+{{/* Seconds that the shutdown of a gateway takes, rounded up; a wait in front of it counts, too. */}}
 {{- define "siar.gateway.shutdown" -}}
 {{- $delay := include "siar.millis" .Values.gateway.endpointDelay | int64 -}}
 {{- $drain := include "siar.millis" .Values.gateway.drain | int64 -}}
-{{- div (add $delay $drain 999) 1000 -}}
+{{- $wait := dig "preStop" "sleep" "seconds" 0 (default dict .Values.gateway.lifecycle) | int64 -}}
+{{- add $wait (div (add $delay $drain 999) 1000) -}}
 {{- end -}}
 
 {{/* How long Kubernetes lets a gateway take to end: its shutdown, and 10 s for what is on its way. */}}
