@@ -3,17 +3,27 @@
 use std::path::Path;
 
 /// The one command to know.
-const MEND: &str = "UPDATE=1 cargo test -p tests golden";
+pub const MEND: &str = "UPDATE=1 cargo test -p tests golden";
 
 /// Compares the file at `path`, below the top of the repository, with `fresh`, or rewrites it.
 #[track_caller]
-fn check(path: &str, fresh: &str) {
+pub fn check(path: &str, fresh: &str) {
+    let stale = stale(path, fresh);
+    assert!(stale.is_none(), "{}", stale.unwrap_or_default());
+}
+
+/// The same; the answer is what to do about a stale file.
+pub fn stale(path: &str, fresh: &str) -> Option<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path);
+    let kept = std::fs::read_to_string(&file).unwrap_or_default();
+    if kept == fresh {
+        return None;
+    }
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&file, fresh).unwrap_or_else(|error| panic!("{path}: {error}"));
+        return None;
     }
-    let kept = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(kept == fresh, "{path} is stale; run: {MEND}");
+    Some(format!("{path} is stale; run: {MEND}"))
 }
 
 #[test]

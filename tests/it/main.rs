@@ -11,6 +11,7 @@ use tests::redis::Redis;
 mod access; // who may come in, from where, and what a refusal says
 mod broker; // how a Redis is reached, and what is left there
 mod browser; // the main job: Flask publishes, a page listens, the gateway dies in between
+mod chart; // what Helm makes of the chart, refuses, installs, changes and takes away
 mod cluster; // a real Kubernetes API server knows Channels, tokens and who may do what
 mod config_secret; // the configuration from the Secret of the operator, whatever happens to it and to the API server
 mod connections; // several requests on one connection, and the wrong protocol for a port

@@ -26,6 +26,7 @@ mod servers;
 
 pub use api::Api;
 use servers::Servers;
+pub use servers::binary;
 
 /// The identity that may do everything.
 pub const ADMIN: &str = "admin";

@@ -18,6 +18,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinHandle;
@@ -42,6 +43,7 @@ pub struct Setup {
     grace: u32,
     ports: Ports,
     via: Option<Via>,
+    installed: Option<PathBuf>,
     given: Given,
 }
 
@@ -95,6 +97,7 @@ impl Setup {
                 admin: free_port(),
             },
             via: None,
+            installed: None,
             given: Given::default(),
         };
         let fact = |setup: Self, (name, value): (&str, &str)| setup.fact(name, value);
@@ -159,6 +162,14 @@ impl Setup {
         self
     }
 
+    /// Is there already, with these ports, as Helm has installed it; its gateways are who that kubeconfig says.
+    #[must_use]
+    pub fn installed(mut self, kubeconfig: PathBuf, http: u16, admin: u16) -> Self {
+        self.installed = Some(kubeconfig);
+        self.ports = Ports { http, admin };
+        self
+    }
+
     /// Adds a flag of each gateway; it wins over the harness's own. With `--channels` they read manifests instead of
     /// the Secret.
     #[must_use]
@@ -176,12 +187,9 @@ impl Setup {
 
     /// Makes the Deployment and runs its Pods from then on; they may not be ready before an operator is there.
     pub async fn start(self, cluster: &Cluster) -> Fleet {
-        let identity = roles::gateway(cluster, &self.home, &self.name).await;
-        cluster.apply(&objects::node()).await;
-        cluster.apply(&objects::deployment(&self)).await;
-        let kubeconfig = match &self.via {
-            Some(via) => cluster.kubeconfig_via(&identity, via),
-            None => cluster.kubeconfig(&identity),
+        let kubeconfig = match &self.installed {
+            Some(kubeconfig) => kubeconfig.clone(),
+            None => self.install(cluster).await,
         };
         let running = Arc::default();
         let api = cluster.api(ADMIN);
@@ -199,6 +207,17 @@ impl Setup {
             running,
             task: tokio::spawn(Arc::clone(&kubelet).run(controlled)),
             kubelet,
+        }
+    }
+
+    /// Does what Helm would; the answer is the kubeconfig of its gateways.
+    async fn install(&self, cluster: &Cluster) -> PathBuf {
+        let identity = roles::gateway(cluster, &self.home, &self.name).await;
+        cluster.apply(&objects::node()).await;
+        cluster.apply(&objects::deployment(self)).await;
+        match &self.via {
+            Some(via) => cluster.kubeconfig_via(&identity, via),
+            None => cluster.kubeconfig(&identity),
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod follow;
 pub mod front;
 pub mod gateway;
 mod given;
+pub mod helm;
 pub mod http;
 pub mod issuer;
 pub mod listen;

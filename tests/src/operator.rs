@@ -28,6 +28,7 @@ pub struct Setup {
     fleets: Vec<String>,
     pod: String,
     via: Option<Via>,
+    installed: Option<PathBuf>,
     given: Given,
 }
 
@@ -49,6 +50,7 @@ impl Setup {
             fleets: vec!["default".into()],
             pod: "siar-operator-0".into(),
             via: None,
+            installed: None,
             given: Given::default(),
         }
     }
@@ -81,6 +83,13 @@ impl Setup {
         self
     }
 
+    /// Is who that kubeconfig says, with the rights that Helm has installed.
+    #[must_use]
+    pub fn installed(mut self, kubeconfig: PathBuf) -> Self {
+        self.installed = Some(kubeconfig);
+        self
+    }
+
     /// Adds a flag with its value; it wins over the harness's own.
     #[must_use]
     pub fn flag(mut self, name: &str, value: &str) -> Self {
@@ -97,11 +106,9 @@ impl Setup {
 
     /// Starts it and waits until its ports are open; see [`Operator::until_ready`].
     pub async fn start(self, cluster: &Cluster) -> Operator {
-        let fleets: Vec<&str> = self.fleets.iter().map(String::as_str).collect();
-        let identity = roles::operator(cluster, &self.home, &fleets).await;
-        let kubeconfig = match &self.via {
-            Some(via) => cluster.kubeconfig_via(&identity, via),
-            None => cluster.kubeconfig(&identity),
+        let kubeconfig = match &self.installed {
+            Some(kubeconfig) => kubeconfig.clone(),
+            None => self.install(cluster).await,
         };
         let folder = folder();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -115,6 +122,16 @@ impl Setup {
         };
         operator.until_open(0).await;
         operator
+    }
+
+    /// Does what Helm would; the answer is its kubeconfig.
+    async fn install(&self, cluster: &Cluster) -> PathBuf {
+        let fleets: Vec<&str> = self.fleets.iter().map(String::as_str).collect();
+        let identity = roles::operator(cluster, &self.home, &fleets).await;
+        match &self.via {
+            Some(via) => cluster.kubeconfig_via(&identity, via),
+            None => cluster.kubeconfig(&identity),
+        }
     }
 }
 

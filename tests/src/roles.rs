@@ -28,14 +28,7 @@ enum Scope {
 
 /// A kubeconfig identity with the rights of an operator at home in `home` that serves these fleets.
 pub async fn operator(cluster: &Cluster, home: &str, fleets: &[&str]) -> String {
-    let snapshots: Vec<_> = fleets.iter().map(|fleet| format!("siar-{fleet}")).collect();
-    let fill = [
-        (
-            "{{ include \"siar.snapshots\" . }}",
-            json!(snapshots).to_string(),
-        ),
-        ("{{ include \"siar.fullname\" . }}", FULLNAME.to_owned()),
-    ];
+    let fill = fill("", fleets);
     let roles = [
         Role {
             file: "operator-cluster",
@@ -60,7 +53,7 @@ pub async fn operator(cluster: &Cluster, home: &str, fleets: &[&str]) -> String 
 
 /// A kubeconfig identity with the rights of the gateways of that fleet, reviews included.
 pub async fn gateway(cluster: &Cluster, home: &str, fleet: &str) -> String {
-    let fill = [("{{ .Values.gateway.name }}", fleet.to_owned())];
+    let fill = fill(fleet, &[]);
     let secret = format!("siar-{fleet}");
     let roles = [
         Role {
@@ -81,6 +74,23 @@ pub async fn gateway(cluster: &Cluster, home: &str, fleet: &str) -> String {
 #[must_use]
 pub fn account(fleet: &str) -> String {
     format!("{FULLNAME}-gateway-{fleet}")
+}
+
+/// The rules in a file of the chart for a gateway of that fleet, or for an operator of those `fleets`.
+#[must_use]
+pub fn rules(file: &str, fleet: &str, fleets: &[&str]) -> String {
+    filled(file, &fill(fleet, fleets))
+}
+
+/// What stands for each expression of the files.
+fn fill(fleet: &str, fleets: &[&str]) -> [(&'static str, String); 3] {
+    let snapshots: Vec<_> = fleets.iter().map(|fleet| format!("siar-{fleet}")).collect();
+    let snapshots = json!(snapshots).to_string();
+    [
+        ("{{ include \"siar.snapshots\" . }}", snapshots),
+        ("{{ include \"siar.fullname\" . }}", FULLNAME.to_owned()),
+        ("{{ .Values.gateway.name }}", fleet.to_owned()),
+    ]
 }
 
 async fn bind(

@@ -1,5 +1,5 @@
 //! kube-controller-manager with the few controllers that a test may need: what belongs to nobody is collected,
-//! namespaces are emptied and go, service accounts appear, Deployments get their Pods.
+//! namespaces are emptied and go, service accounts appear, Deployments get their Pods, roles what is aggregated into them.
 //!
 //! Owns: its flags. Never: runs the controllers of Endpoints, which refuse loopback addresses. Used by: `cluster`.
 
@@ -9,7 +9,8 @@ use crate::process::{Helpers, Process};
 use crate::wait::until_time;
 use std::process::Command;
 
-const CONTROLLERS: [&str; 5] = [
+const CONTROLLERS: [&str; 6] = [
+    "clusterrole-aggregation-controller",
     "namespace-controller",
     "garbage-collector-controller",
     "serviceaccount-controller",

@@ -1,0 +1,165 @@
+//! What is installed serves: the real programs with the accounts, rights and flags of the release, in both scopes.
+//!
+//! Owns: the roles that a kubelet and a Pod's network would play. Never: gives a program a right or a flag of its own,
+//! addresses excepted.
+
+use super::*;
+use std::path::{Path, PathBuf};
+use tests::fleet::{Fleet, Setup as FleetSetup};
+use tests::manifest::Channel;
+use tests::operator::{Operator, Setup as OperatorSetup};
+use tests::redis::Redis;
+
+/// Whom a token must be meant for so that the API server takes it.
+const AUDIENCE: &str = "https://kubernetes.default.svc";
+const POLICY: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: [\"system:serviceaccounts:siar\"]
+  - level: None
+";
+
+/// An API server that notes what the accounts of home ask for.
+fn audited(folder: &Path) -> ClusterSetup {
+    let policy = folder.join("policy.yaml");
+    std::fs::write(&policy, POLICY).unwrap();
+    ClusterSetup::default()
+        .controllers()
+        .flag("audit-policy-file", &policy.display().to_string())
+        .flag("audit-log-path", &folder.join("audit.log").display().to_string())
+}
+
+/// What was denied to the accounts of home.
+fn denied(folder: &Path) -> Vec<String> {
+    let log = std::fs::read_to_string(folder.join("audit.log")).unwrap();
+    let lines = log.lines().filter(|line| line.contains("serviceaccount:siar:siar-"));
+    let all: Vec<_> = lines.map(str::to_owned).collect();
+    assert!(!all.is_empty(), "the accounts asked for nothing");
+    let denied = |line: &String| [401, 403].iter().any(|code| line.contains(&format!("\"code\":{code}")));
+    all.into_iter().filter(denied).collect()
+}
+
+/// Who the Pods of a Deployment are.
+async fn identity(site: &Site, deployment: &Value) -> PathBuf {
+    let account = &deployment["spec"]["template"]["spec"]["serviceAccountName"];
+    let account = account.as_str().unwrap();
+    site.get(HOME, &format!("serviceaccount/{account}")).await;
+    let token = site.cluster.service_account_token(HOME, account, &[AUDIENCE]).await;
+    site.cluster.kubeconfig_of_token(account, &token)
+}
+
+/// The flags of a Deployment, without those that name an address.
+fn flags(deployment: &Value) -> Vec<(String, String)> {
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let mut flags = super::super::told::flags(container);
+    flags.retain(|(name, _)| name != "--listen" && name != "--admin");
+    assert!(flags.len() > 3, "{flags:?}");
+    flags
+}
+
+/// Runs what the release has installed.
+async fn run(site: &Site) -> (Fleet, Operator) {
+    let deployment = site.get(HOME, "deployment/siar-gateway").await;
+    let identity = identity(site, &deployment).await;
+    let mut fleet = FleetSetup::new("default").installed(identity, 8080, 9090);
+    for (name, value) in flags(&deployment) {
+        fleet = fleet.flag(&name, &value);
+    }
+    let fleet = fleet.start(&site.cluster).await;
+    let deployment = site.get(HOME, "deployment/siar-operator").await;
+    let identity = self::identity(site, &deployment).await;
+    let mut operator = OperatorSetup::new().installed(identity);
+    for (name, value) in flags(&deployment) {
+        operator = operator.flag(&name, &value);
+    }
+    (fleet, operator.start(&site.cluster).await)
+}
+
+/// A Channel of `namespace` is programmed on two gateways, and what is published at one arrives at the other.
+async fn serves(site: &Site, fleet: &Fleet, namespace: &str) {
+    site.cluster.apply(&Channel::open("orders").namespace(namespace).manifest()).await;
+    let channel = format!("channel/orders -n {namespace}");
+    let wait = ["wait", "--for=condition=Ready", "channel/orders", "--namespace", namespace, "--timeout=15s"];
+    if let Err(error) = site.cluster.kubectl_as(ADMIN, &wait, "").await {
+        let seen = site.get(namespace, "channel/orders").await;
+        panic!("{channel}: {error}{}", seen["status"]);
+    }
+    let url = format!("http://siar-gateway.siar.svc:8080/{namespace}/stream?channel=orders");
+    until("the fleet to be told of in full", || async {
+        let status = site.get(namespace, "channel/orders").await["status"].clone();
+        let right = status["url"] == url.as_str() && status["programmed"] == "2/2";
+        right.then_some(()).ok_or(status.to_string())
+    })
+    .await;
+    let pods = fleet.pods();
+    let mut listener = pods[0].listen("orders").path(&format!("/{namespace}/stream")).await;
+    let path = format!("/{namespace}/publish?channel=orders");
+    let publish = tests::http::Ask::post(pods[1].public, &path, "hello");
+    let _ = publish.send().await.expect(200);
+    assert_eq!(listener.next().await.data, "hello");
+}
+
+/// With the release goes what its operator had written for it.
+async fn leaves_nothing(site: &Site, helm: &Helm) {
+    let secret = site.get(HOME, "secret/siar-default").await;
+    assert_eq!(secret["metadata"]["ownerReferences"][0]["name"], "siar-gateway");
+    helm.uninstall("siar").await.unwrap();
+    until("the configuration to be gone", || async {
+        let found = site.find(HOME, "secret/siar-default").await;
+        found.is_none().then_some(()).ok_or("it is there".into())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_installed_serves_channels_of_every_namespace() {
+    let folder = tests::process::folder();
+    let site = Site::of(audited(folder.path())).await;
+    let redis = Redis::start().await;
+    let helm = site.helm();
+    let options = Options::default().set("redis.url", &json!(redis.url()));
+    helm.install("siar", &options).await.unwrap();
+    let (fleet, mut operator) = run(&site).await;
+    // From one Pod to the fewest that the values say.
+    fleet.until_ready(2).await;
+    serves(&site, &fleet, SHOP).await;
+    assert_eq!(denied(folder.path()), Vec::<String>::new());
+    operator.term();
+    assert_eq!(operator.exit().await.code(), Some(0));
+    leaves_nothing(&site, &helm).await;
+}
+
+#[tokio::test]
+async fn what_an_admin_of_one_namespace_installed_serves_that_namespace_and_sees_no_other() {
+    let folder = tests::process::folder();
+    let setup = audited(folder.path()).identity("ada", &[]);
+    let site = Site::of(setup).await;
+    let redis = Redis::start().await;
+    namespaced::prepare(&site).await;
+    let helm = Helm::of(&site.cluster, "ada");
+    let options = namespaced::options().set("redis.url", &json!(redis.url()));
+    helm.install("siar", &options).await.unwrap();
+    let (fleet, mut operator) = run(&site).await;
+    fleet.until_ready(2).await;
+    serves(&site, &fleet, HOME).await;
+    site.declare("orders").await;
+    serves_not(&site).await;
+    assert_eq!(denied(folder.path()), Vec::<String>::new());
+    operator.term();
+    assert_eq!(operator.exit().await.code(), Some(0));
+    leaves_nothing(&site, &helm).await;
+}
+
+/// A Channel of another namespace keeps saying that nobody serves it, while one at home is served.
+async fn serves_not(site: &Site) {
+    let late = Channel::open("late").namespace(HOME);
+    site.cluster.apply(&late.manifest()).await;
+    let wait = ["wait", "--for=condition=Ready", "channel/late", "--namespace", HOME, "--timeout=15s"];
+    site.cluster.kubectl(&wait).await;
+    let other = site.get(SHOP, "channel/orders").await;
+    let ready = list(&other["status"]["conditions"]).iter();
+    let ready = ready.filter(|one| one["status"] != "Unknown").count();
+    assert_eq!(ready, 0, "{other}");
+}
