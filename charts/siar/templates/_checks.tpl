@@ -86,18 +86,10 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
-{{/*
-Two fleets with one name would serve the same Channels. In namespace scope nothing is served beyond home; and who makes no
-ClusterRoles may not be allowed to look there.
-*/}}
+{{/* Only an install is refused: who puts the same name on a Deployment later must not hold up the upgrades of others. */}}
 {{- define "siar.checks.gatewayName" -}}
-{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
-{{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
-{{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
-{{- $found := .metadata -}}
-{{- $same := and (eq $found.name $ours) (eq $found.namespace $.Release.Namespace) -}}
-{{- if and (not $same) (eq (dig "labels" "siar.dev/gateway" "" $found) $.Values.gateway.name) -}}
-{{- fail (printf "Deployment %s in namespace %s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." $found.name $found.namespace $.Values.gateway.name) -}}
-{{- end -}}
+{{- $twin := include "siar.twin" . -}}
+{{- if and .Release.IsInstall $twin -}}
+{{- fail (printf "%s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." $twin .Values.gateway.name) -}}
 {{- end -}}
 {{- end -}}
