@@ -152,8 +152,9 @@ What a schema cannot say, each with what to do. Renders nothing.
 
 {{/* Only an install is refused: who puts the same name on a Deployment later must not hold up the upgrades of others. */}}
 {{- define "siar.checks.gatewayName" -}}
-{{- $twin := include "siar.twin" . -}}
-{{- if and .Release.IsInstall $twin -}}
-{{- fail (printf "%s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." $twin .Values.gateway.name) -}}
+{{- if .Release.IsInstall -}}
+{{- with include "siar.twin" . -}}
+{{- fail (printf "%s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." . $.Values.gateway.name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
