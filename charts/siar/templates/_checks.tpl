@@ -5,6 +5,7 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- define "siar.checks" -}}
 {{- include "siar.checks.scope" . -}}
 {{- include "siar.checks.redis" . -}}
+{{- include "siar.checks.times" . -}}
 {{- include "siar.checks.scaling" . -}}
 {{- include "siar.checks.public" . -}}
 {{- include "siar.checks.monitoring" . -}}
@@ -38,6 +39,24 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
+{{/* The programs would refuse to start. */}}
+{{- define "siar.checks.times" -}}
+{{- $hour := 3600000 -}}
+{{- range $name, $time := dict "gateway.endpointDelay" .Values.gateway.endpointDelay "gateway.drain" .Values.gateway.drain "operator.scaleDownAfter" .Values.operator.scaleDownAfter "operator.scaleDownEvery" .Values.operator.scaleDownEvery -}}
+{{- if gt (include "siar.millis" $time | int64) (int64 $hour) -}}
+{{- fail (printf "%s is %s: write at most 1h." $name $time) -}}
+{{- end -}}
+{{- end -}}
+{{- if lt (include "siar.millis" .Values.operator.scaleDownEvery | int64) (int64 1000) -}}
+{{- fail (printf "operator.scaleDownEvery is %s: write at least 1s." .Values.operator.scaleDownEvery) -}}
+{{- end -}}
+{{- $grace := .Values.gateway.terminationGracePeriodSeconds -}}
+{{- $needs := include "siar.gateway.shutdown" . | int64 -}}
+{{- if and (not (kindIs "invalid" $grace)) (le (int64 $grace) $needs) -}}
+{{- fail (printf "gateway.terminationGracePeriodSeconds is %d, but endpointDelay and drain take %d s, and Kubernetes would cut the streams that are left: raise it, or leave it out." (int64 $grace) $needs) -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "siar.checks.scaling" -}}
 {{- $scaling := .Values.gateway.scaling -}}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) -}}
@@ -67,9 +86,12 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
-{{/* Two fleets with one name would serve the same Channels. In namespace scope nothing is known, and nothing served, beyond home. */}}
+{{/*
+Two fleets with one name would serve the same Channels. In namespace scope nothing is served beyond home; and who makes no
+ClusterRoles may not be allowed to look there.
+*/}}
 {{- define "siar.checks.gatewayName" -}}
-{{- $everywhere := ternary "" .Release.Namespace (eq .Values.rbac.scope "cluster") -}}
+{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
 {{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
 {{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
 {{- $found := .metadata -}}

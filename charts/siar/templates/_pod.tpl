@@ -15,6 +15,15 @@ annotations:
 {{- end }}
 {{- end -}}
 
+{{/* How a Deployment replaces its pods; only a rolling update has details. */}}
+{{- define "siar.pod.strategy" -}}
+{{- if eq .values.strategy.type "Recreate" -}}
+type: Recreate
+{{- else -}}
+{{- toYaml .values.strategy -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Where pods run, and as whom. */}}
 {{- define "siar.pod.place" -}}
 {{- with .root.Values.imagePullSecrets }}
@@ -43,7 +52,7 @@ affinity:
 {{- with .values.topologySpread }}
 topologySpreadConstraints:
   {{- range . }}
-  - {{- mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .) | toYaml | nindent 4 }}
+  {{- list (mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .)) | toYaml | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end -}}
