@@ -212,7 +212,8 @@ impl Parts {
         let before = move |snapshot: &Snapshot| {
             // Its series begin at 0, and not with the first thing counted: an increase would miss that one.
             for policy in snapshot.policies() {
-                metrics.channel(&policy.channel);
+                let channel = metrics.channel(&policy.channel);
+                channel.streams_limit.set(policy.limits.streams.into());
             }
             topics.apply(snapshot);
             evidence.apply(snapshot);

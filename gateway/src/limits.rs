@@ -94,6 +94,8 @@ impl Limits {
     /// Nothing is taken yet. `most_connections` is what [`most_connections`] answers.
     #[must_use]
     pub fn new(metrics: Arc<Metrics>, most_connections: usize) -> Arc<Self> {
+        let told = i64::try_from(most_connections).unwrap_or(i64::MAX);
+        metrics.connections_limit.set(told);
         Arc::new(Self {
             metrics,
             most_connections,

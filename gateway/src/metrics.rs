@@ -88,6 +88,8 @@ impl Denied {
 #[derive(Debug)]
 pub struct ChannelMetrics {
     pub streams: IntGauge,
+    /// `limits.streams` of the form in force.
+    pub streams_limit: IntGauge,
     pub opened: IntCounter,
     pub closed: [IntCounter; CloseReason::ALL.len()],
     pub published: [IntCounter; Source::ALL.len()],
@@ -103,6 +105,7 @@ pub struct ChannelMetrics {
 /// All metrics of one gateway.
 pub struct Metrics {
     pub connections: IntGauge,
+    pub connections_limit: IntGauge,
     pub sent_bytes: IntCounter,
     pub delivery_seconds: Histogram,
     /// 1 while the server answers and its subscription stands; label `server` is host and port.
@@ -130,6 +133,7 @@ pub struct Metrics {
 
 struct Families {
     streams: IntGaugeVec,
+    streams_limit: IntGaugeVec,
     opened: IntCounterVec,
     closed: IntCounterVec,
     published: IntCounterVec,
@@ -151,6 +155,10 @@ impl Metrics {
         let metrics = Self {
             connections: maker
                 .gauge("siar_connections", "Open connections, streams and others.")?,
+            connections_limit: maker.gauge(
+                "siar_connections_limit",
+                "Connections that the limit of open files leaves room for.",
+            )?,
             sent_bytes: maker.counter(
                 "siar_sent_bytes_total",
                 "Bytes written to streams, framing included.",
@@ -245,6 +253,11 @@ impl Families {
     fn new(maker: &Maker) -> Result<Self, prometheus::Error> {
         Ok(Self {
             streams: maker.gauges("siar_streams", "Open streams of a Channel.", &CHANNEL)?,
+            streams_limit: maker.gauges(
+                "siar_streams_limit",
+                "Streams that a Channel may have in this process.",
+                &CHANNEL,
+            )?,
             opened: maker.counters("siar_streams_opened_total", "Streams opened.", &CHANNEL)?,
             closed: maker.counters(
                 "siar_streams_closed_total",
@@ -296,6 +309,7 @@ impl Families {
         };
         ChannelMetrics {
             streams: self.streams.with_label_values(&[namespace, name]),
+            streams_limit: self.streams_limit.with_label_values(&[namespace, name]),
             opened: self.opened.with_label_values(&[namespace, name]),
             closed: CloseReason::ALL.map(|reason| one(&self.closed, reason.word())),
             published: Source::ALL.map(|source| one(&self.published, source.word())),
@@ -318,6 +332,7 @@ impl Families {
         let with = |value: &'static str| [labels[0], labels[1], value];
         // A child that was never made is no error: it is gone either way.
         drop(self.streams.remove_label_values(&labels));
+        drop(self.streams_limit.remove_label_values(&labels));
         drop(self.opened.remove_label_values(&labels));
         drop(self.delivered.remove_label_values(&labels));
         drop(self.condition_errors.remove_label_values(&labels));

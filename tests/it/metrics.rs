@@ -9,9 +9,11 @@ use tests::wait::until;
 mod bounds; // series are as many as Channels; probes and status; no secrets in the log
 
 /// Each metric with the labels that may tell its series apart.
-const METRICS: [(&str, &[&str]); 19] = [
+const METRICS: [(&str, &[&str]); 21] = [
     ("siar_connections", &[]),
+    ("siar_connections_limit", &[]),
     ("siar_streams", &CHANNEL),
+    ("siar_streams_limit", &CHANNEL),
     ("siar_streams_opened_total", &CHANNEL),
     (
         "siar_streams_closed_total",
@@ -275,6 +277,20 @@ async fn an_outage_of_redis_and_a_shutdown_are_seen() {
     gateway.term();
     gateway.until_metric("siar_draining", &[], 1.0).await;
     assert!(gateway.exit().await.success());
+}
+
+#[tokio::test]
+async fn limits_are_told_as_they_are_in_force() {
+    let channel = Channel::open("c").limit("streams", 7);
+    let setup = GatewaySetup::new().channel(&channel).open_files(300);
+    let gateway = setup.start().await;
+    let c = [("channel", "c")];
+    gateway.until_metric("siar_streams_limit", &c, 7.0).await;
+    gateway
+        .until_metric("siar_connections_limit", &[], 44.0)
+        .await;
+    gateway.apply(&channel.limit("streams", 9)).await;
+    gateway.until_metric("siar_streams_limit", &c, 9.0).await;
 }
 
 fn revision(metrics: &Metrics) -> Vec<String> {

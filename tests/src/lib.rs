@@ -20,6 +20,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod operator;
 pub mod process;
+pub mod prometheus;
 pub mod proxy;
 pub mod published;
 pub mod redis;

@@ -15,9 +15,9 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* How a Deployment replaces its pods; only a rolling update has details. */}}
+{{/* How a Deployment replaces its pods; only a rolling update has details. "recreate" leaves no choice. */}}
 {{- define "siar.pod.strategy" -}}
-{{- if eq .values.strategy.type "Recreate" -}}
+{{- if or .recreate (eq .values.strategy.type "Recreate") -}}
 type: Recreate
 {{- else -}}
 {{- toYaml .values.strategy -}}
