@@ -5,13 +5,17 @@
 
 use super::*;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tests::fleet::{Fleet, Setup as FleetSetup};
 use tests::manifest::Channel;
 use tests::operator::{Operator, Setup as OperatorSetup};
 use tests::redis::Redis;
+use tests::wait::until_time;
 
 /// Whom a token must be meant for so that the API server takes it.
 const AUDIENCE: &str = "https://kubernetes.default.svc";
+/// How long a Channel may take to be served on a slow, busy machine.
+const SETTLE: Duration = Duration::from_secs(60);
 const POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -73,7 +77,9 @@ fn flags(deployment: &Value) -> Vec<(String, String)> {
 
 /// Runs the fleet that a release has installed, once its Deployment is there.
 async fn run_fleet(site: &Site, release: &str, name: &str) -> Fleet {
-    let deployment = site.get(HOME, &format!("deployment/{release}-gateway")).await;
+    let deployment = site
+        .get(HOME, &format!("deployment/{release}-gateway"))
+        .await;
     let identity = identity(site, &deployment).await;
     let mut fleet = FleetSetup::new(name).installed(identity, 8080, 9090);
     for (name, value) in flags(&deployment) {
@@ -99,21 +105,9 @@ async fn serves(site: &Site, fleet: &Fleet, namespace: &str) {
     site.cluster
         .apply(&Channel::open("orders").namespace(namespace).manifest())
         .await;
-    let channel = format!("channel/orders -n {namespace}");
-    let wait = [
-        "wait",
-        "--for=condition=Ready",
-        "channel/orders",
-        "--namespace",
-        namespace,
-        "--timeout=15s",
-    ];
-    if let Err(error) = site.cluster.kubectl_as(ADMIN, &wait, "").await {
-        let seen = site.get(namespace, "channel/orders").await;
-        panic!("{channel}: {error}{}", seen["status"]);
-    }
+    until_condition(site, namespace, "orders", "Ready=True Ready").await;
     let url = format!("http://siar-gateway.siar.svc:8080/{namespace}/stream?channel=orders");
-    until("the fleet to be told of in full", || async {
+    until_time(SETTLE, "the fleet to be told of in full", || async {
         let status = site.get(namespace, "channel/orders").await["status"].clone();
         let right = status["url"] == url.as_str() && status["programmed"] == "2/2";
         right.then_some(()).ok_or(status.to_string())
@@ -200,7 +194,7 @@ async fn asks_for_reviews(site: &Site, fleet: &Fleet, namespace: &str) {
 
 /// Waits until a Channel says `Type=Status Reason`.
 async fn until_condition(site: &Site, namespace: &str, name: &str, expected: &str) {
-    until(format!("{name} to say {expected}"), || async {
+    until_time(SETTLE, format!("{name} to say {expected}"), || async {
         let status = site.get(namespace, &format!("channel/{name}")).await["status"].clone();
         let word = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
         let said = list(&status["conditions"]).iter();
@@ -309,15 +303,7 @@ async fn what_an_admin_of_one_namespace_installed_serves_that_namespace_and_sees
 async fn serves_not(site: &Site) {
     let late = Channel::open("late").namespace(HOME);
     site.cluster.apply(&late.manifest()).await;
-    let wait = [
-        "wait",
-        "--for=condition=Ready",
-        "channel/late",
-        "--namespace",
-        HOME,
-        "--timeout=15s",
-    ];
-    site.cluster.kubectl(&wait).await;
+    until_condition(site, HOME, "late", "Ready=True Ready").await;
     let other = site.get(SHOP, "channel/orders").await;
     let ready = list(&other["status"]["conditions"]).iter();
     let ready = ready.filter(|one| one["status"] != "Unknown").count();
