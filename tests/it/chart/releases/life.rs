@@ -26,6 +26,13 @@ async fn first_day(site: &Site, helm: &Helm) {
     ] {
         assert!(told.output.contains(word), "{word}: {}", told.output);
     }
+    let (_, manifest) = told.output.split_once("<<EOF\n").unwrap();
+    let (manifest, _) = manifest.split_once("   EOF\n").unwrap();
+    let apply = ["apply", "--validate=strict", "--filename=-"];
+    until("the Channel of the notes to be taken", || {
+        site.cluster.kubectl_as(ADMIN, &apply, manifest)
+    })
+    .await;
     for object in [
         "deployment/siar-gateway",
         "deployment/siar-operator",
