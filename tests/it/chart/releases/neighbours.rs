@@ -16,15 +16,32 @@ async fn releases_with_different_names_live_side_by_side_and_one_name_twice_is_r
     let (home, edge) = (site.helm(), site.helm().namespace("edge"));
     home.install("siar", &Options::default()).await.unwrap();
     let said = edge.install("siar", &beside("default")).await;
-    refused(said, &["siar-gateway", "namespace siar", "\"default\"", "another gateway.name"]);
-    assert_eq!(site.names("edge", "deployments,secrets").await, Vec::<String>::new());
+    refused(
+        said,
+        &[
+            "siar-gateway",
+            "namespace siar",
+            "\"default\"",
+            "another gateway.name",
+        ],
+    );
+    assert_eq!(
+        site.names("edge", "deployments,secrets").await,
+        Vec::<String>::new()
+    );
     // The definition belongs to one release.
     let both = Options::default().set("gateway.name", &json!("edge"));
-    refused(edge.install("siar", &both).await, &["channels.siar.dev", "ownership"]);
+    refused(
+        edge.install("siar", &both).await,
+        &["channels.siar.dev", "ownership"],
+    );
     edge.install("siar", &beside("edge")).await.unwrap();
     for namespace in [HOME, "edge"] {
         let deployment = site.get(namespace, "deployment/siar-gateway").await;
-        assert_eq!(deployment["metadata"]["annotations"]["siar.dev/default-namespace"], namespace);
+        assert_eq!(
+            deployment["metadata"]["annotations"]["siar.dev/default-namespace"],
+            namespace
+        );
     }
     // Each finds its own fleet, and is not refused for it.
     home.upgrade("siar", &Options::default()).await.unwrap();
@@ -35,7 +52,12 @@ async fn releases_with_different_names_live_side_by_side_and_one_name_twice_is_r
     edge.uninstall("siar").await.unwrap();
     assert!(site.find(HOME, "deployment/siar-gateway").await.is_some());
     let bindings = site.names(HOME, "clusterrolebindings").await;
-    let own = |end: &str| bindings.iter().filter(|name| name.contains("siar-") && name.ends_with(end)).count();
+    let own = |end: &str| {
+        bindings
+            .iter()
+            .filter(|name| name.contains("siar-") && name.ends_with(end))
+            .count()
+    };
     assert_eq!((own("-siar"), own("-edge")), (2, 0), "{bindings:?}");
 }
 
@@ -48,14 +70,26 @@ async fn a_further_fleet_is_a_release_without_operator_that_the_first_one_serves
     let further = Options::default()
         .set("operator.enabled", &json!(false))
         .set("gateway.name", &json!("default"));
-    refused(helm.install("internal", &further).await, &["\"default\"", "another gateway.name"]);
+    refused(
+        helm.install("internal", &further).await,
+        &["\"default\"", "another gateway.name"],
+    );
     let further = further.set("gateway.name", &json!("internal"));
     let told = helm.install("internal", &further).await.unwrap();
     assert!(told.output.contains("operator.fleets"), "{}", told.output);
     let deployment = site.get(HOME, "deployment/internal-siar-gateway").await;
-    assert_eq!(deployment["metadata"]["labels"]["siar.dev/gateway"], "internal");
+    assert_eq!(
+        deployment["metadata"]["labels"]["siar.dev/gateway"],
+        "internal"
+    );
     let operators = site.names(HOME, "deployments").await;
-    assert_eq!(operators.iter().filter(|name| name.ends_with("-operator")).count(), 1);
+    assert_eq!(
+        operators
+            .iter()
+            .filter(|name| name.ends_with("-operator"))
+            .count(),
+        1
+    );
     // Each account reads the Secret of its own fleet; the operator writes both.
     let can = async |account: &str, verb: &str, what: &str| {
         let account = format!("--as=system:serviceaccount:{HOME}:{account}");
