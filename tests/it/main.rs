@@ -36,5 +36,6 @@ mod roles; // operator and gateway have the rights that they need, and no others
 mod rules; // rules that are not served, Secrets that are not there
 mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
+mod smoke; // `siar-gateway smoke`: what it says of a gateway that does its job, and of each that does not
 mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check
