@@ -72,10 +72,11 @@ struct Crowd {
     heard: Vec<Mutex<u64>>,
 }
 
-/// Opens all streams, calls `open`, publishes until `stop`, waits until everybody has everything, and answers.
+/// Opens all streams, publishes until `stop`, waits until everybody has everything, and answers. `tell` gets 0 when all
+/// streams are open, and then the number of each message that was acknowledged.
 pub async fn run(
     settings: Settings,
-    open: impl FnOnce(),
+    tell: impl Fn(u64),
     stop: impl Future<Output = ()>,
 ) -> Verdict {
     let crowd = Arc::new(Crowd {
@@ -93,8 +94,8 @@ pub async fn run(
         .wait_for(|&begun| begun >= crowd.settings.streams)
         .await;
     drop(all.expect("the sender is kept"));
-    open();
-    let published = publish(&crowd, stop).await;
+    tell(0);
+    let published = publish(&crowd, tell, stop).await;
     let end = Instant::now() + REST;
     let complete = || {
         crowd
@@ -115,7 +116,7 @@ pub async fn run(
 }
 
 /// Publishes numbers, each until it is acknowledged, and answers the last one.
-async fn publish(crowd: &Crowd, stop: impl Future<Output = ()>) -> u64 {
+async fn publish(crowd: &Crowd, tell: impl Fn(u64), stop: impl Future<Output = ()>) -> u64 {
     let mut stop = std::pin::pin!(stop);
     let Settings {
         address,
@@ -148,6 +149,7 @@ async fn publish(crowd: &Crowd, stop: impl Future<Output = ()>) -> u64 {
             *crowd.verdict.lock().repeated.entry(failed).or_default() += 1;
             sleep(Duration::from_millis(200)).await;
         }
+        tell(last);
     }
 }
 

@@ -9,7 +9,7 @@ async fn a_rollout_under_500_streams_loses_nothing_and_shows_no_error() {
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("rollout")).await;
-    let crowd = node.crowd("rollout", 500).await;
+    let mut crowd = node.crowd("rollout", 500).await;
     let old = node.pods("gateway").await;
     let gateways = "deployment/siar-gateway";
     node.in_home(&["rollout", "restart", gateways]).await;
@@ -17,6 +17,7 @@ async fn a_rollout_under_500_streams_loses_nothing_and_shows_no_error() {
         .await;
     node.until_gone(&old).await;
     node.settled().await;
+    crowd.more(20).await;
     let verdict = crowd.verdict().await;
     nothing_noticed(&verdict);
     assert!(verdict.opened >= 1000, "every stream moved: {verdict:?}");
@@ -40,7 +41,7 @@ async fn evictions_under_500_streams_take_one_gateway_at_a_time_and_lose_nothing
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("eviction")).await;
-    let crowd = node.crowd("eviction", 500).await;
+    let mut crowd = node.crowd("eviction", 500).await;
     let pods = node.pods("gateway").await;
     let [one, other] = [0, 1].map(|at| pods[at]["metadata"]["name"].as_str().unwrap());
     evict(&node, one).await.unwrap();
@@ -50,6 +51,7 @@ async fn evictions_under_500_streams_take_one_gateway_at_a_time_and_lose_nothing
     evict(&node, other).await.unwrap();
     node.settled().await;
     node.until_gone(&pods).await;
+    crowd.more(20).await;
     let verdict = crowd.verdict().await;
     nothing_noticed(&verdict);
     assert!(verdict.opened >= 1000, "every stream moved: {verdict:?}");
@@ -61,7 +63,7 @@ async fn a_fleet_grows_with_its_streams_and_shrinks_when_they_left() {
     node.installed_with(&QUICK).await;
     let size = json!({ "streamsPerReplica": 100, "minReplicas": 2, "maxReplicas": 4 });
     node.serve(&kept("many").with("scaling", size)).await;
-    let stays = node.crowd("many", 50).await;
+    let mut stays = node.crowd("many", 50).await;
     let leaves = node.quiet_crowd("many", 300).await;
     let grown = |count: usize| {
         move |pods: &[serde_json::Value]| pods.len() == count && pods.iter().all(is_ready)
@@ -74,5 +76,6 @@ async fn a_fleet_grows_with_its_streams_and_shrinks_when_they_left() {
         .in_home(&["get", "events", "--output=jsonpath={.items[*].reason}"])
         .await;
     assert!(events.contains("Scaled"), "{events}");
+    stays.more(20).await;
     nothing_noticed(&stays.verdict().await);
 }

@@ -10,8 +10,9 @@ async fn a_gateway_that_is_killed_costs_no_message() {
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("killed")).await;
-    let crowd = node.crowd("killed", 200).await;
+    let mut crowd = node.crowd("killed", 200).await;
     let pods = node.pods("gateway").await;
+    crowd.more(20).await;
     node.crash(&pods[0]).await;
     let restarted = |pods: &[serde_json::Value]| {
         let restarts = |pod: &serde_json::Value| {
@@ -28,6 +29,7 @@ async fn a_gateway_that_is_killed_costs_no_message() {
     node.in_home(&["delete", "--force", "--grace-period=0", &pod])
         .await;
     node.settled().await;
+    crowd.more(20).await;
     let verdict = crowd.verdict().await;
     nothing_lost(&verdict);
     assert!(verdict.opened > 200, "some were cut: {verdict:?}");
@@ -38,7 +40,7 @@ async fn without_an_operator_streams_go_on_and_new_ones_open() {
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("alone")).await;
-    let before = node.crowd("alone", 200).await;
+    let mut before = node.crowd("alone", 200).await;
     node.in_home(&["delete", "deployment/siar-operator", "--cascade=foreground"])
         .await;
     assert_eq!(node.pods("operator").await.len(), 0);
@@ -50,6 +52,7 @@ async fn without_an_operator_streams_go_on_and_new_ones_open() {
         |pods: &[serde_json::Value]| pods.len() == 2 && pods.iter().all(tests::node::is_ready);
     node.until_pods("gateway", "two gateways", ready).await;
     let after = node.quiet_crowd("alone", 50).await;
+    before.more(20).await;
     nothing_noticed(&before.verdict().await);
     let after = after.verdict().await;
     assert_eq!(after.refused.len() + after.gaps.len(), 0, "{after:?}");
@@ -62,8 +65,9 @@ async fn a_redis_that_is_killed_ends_no_stream_and_costs_no_message() {
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("redis")).await;
-    let crowd = node.crowd("redis", 200).await;
+    let mut crowd = node.crowd("redis", 200).await;
     let pods = node.pods("redis").await;
+    crowd.more(20).await;
     node.crash(&pods[0]).await;
     let again = |pods: &[serde_json::Value]| {
         let container = &pods[0]["status"]["containerStatuses"][0];
@@ -71,6 +75,7 @@ async fn a_redis_that_is_killed_ends_no_stream_and_costs_no_message() {
     };
     node.until_pods("redis", "kubelet to start it again", again)
         .await;
+    crowd.more(20).await;
     let verdict = crowd.verdict().await;
     nothing_lost(&verdict);
     assert_eq!(verdict.opened, 200, "every stream stayed: {verdict:?}");
@@ -84,8 +89,9 @@ async fn half_a_minute_without_api_server_costs_no_message_even_when_a_gateway_s
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("outage")).await;
-    let crowd = node.crowd("outage", 200).await;
+    let mut crowd = node.crowd("outage", 200).await;
     let pods = node.pods("gateway").await;
+    crowd.more(20).await;
     node.kill(Server::Api).await;
     tokio::time::sleep(OUTAGE / 3).await;
     // Kubelet starts it again by itself, and it finds its configuration in the mounted Secret.
@@ -107,6 +113,7 @@ async fn half_a_minute_without_api_server_costs_no_message_even_when_a_gateway_s
         output.status.success().then_some(()).ok_or(said)
     })
     .await;
+    crowd.more(20).await;
     nothing_lost(&crowd.verdict().await);
     node.settled().await;
     // Everything goes on: operators, gateways and kubelet have found it again.

@@ -1,7 +1,7 @@
 //! Many listeners and one publisher, for a place where the harness is not: the network of a node.
 //!
-//! Owns: its command line. It prints `open` when all streams are, publishes until its standard input ends, and prints
-//! what was seen as one line of JSON. Used by: `node`.
+//! Owns: its command line. It prints 0 when all streams are open, the number of each message that was published, and, when
+//! its standard input has ended, what was seen as one line of JSON. Used by: `node`.
 
 use clap::Parser as _;
 use tests::crowd::{Settings, run};
@@ -21,7 +21,7 @@ async fn main() {
         let read = read.expect("reading does not panic");
         read.expect("standard input can be read");
     };
-    let verdict = run(settings, || println!("open"), stop).await;
+    let verdict = run(settings, |number| println!("{number}"), stop).await;
     let line = serde_json::to_string(&verdict).expect("it can be written as JSON");
     println!("{line}");
 }

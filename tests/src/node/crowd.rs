@@ -6,6 +6,7 @@ use super::Node;
 use crate::crowd::Verdict;
 use crate::gateway::binary;
 use crate::wait::within_time;
+use futures_util::FutureExt as _;
 use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
@@ -19,7 +20,7 @@ const REST: Duration = Duration::from_secs(90);
 /// Listeners and a publisher at work.
 pub struct Crowd {
     /// The crowd publishes until this is closed.
-    input: ChildStdin,
+    input: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     _child: Child,
 }
@@ -44,9 +45,9 @@ impl Crowd {
         let output = child.stdout.take().expect("it has a pipe");
         let mut lines = BufReader::new(output).lines();
         let open = within_time(OPEN, "all streams to open", lines.next_line()).await;
-        assert_eq!(open.expect("it prints lines").as_deref(), Some("open"));
+        assert_eq!(open.expect("it prints lines").as_deref(), Some("0"));
         Self {
-            input,
+            input: Some(input),
             lines,
             _child: child,
         }
@@ -54,9 +55,34 @@ impl Crowd {
 
     /// Stops publishing, waits until every stream has everything, and tells what was seen.
     pub async fn verdict(mut self) -> Verdict {
-        drop(self.input);
-        let line = within_time(REST, "the verdict", self.lines.next_line()).await;
-        let line = line.expect("it prints lines").expect("it does not die");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        self.input.take();
+        within_time(REST, "the verdict", async {
+            loop {
+                let line = self.line().await;
+                if line.starts_with('{') {
+                    return serde_json::from_str(&line)
+                        .unwrap_or_else(|error| panic!("{error}: {line}"));
+                }
+            }
+        })
+        .await
+    }
+
+    /// Waits until so many further messages are published.
+    pub async fn more(&mut self, count: usize) {
+        // What was printed up to now is of messages before.
+        while self.line().now_or_never().is_some() {}
+        let what = format!("{count} further messages");
+        within_time(REST, what, async {
+            for _ in 0..count {
+                self.line().await;
+            }
+        })
+        .await;
+    }
+
+    async fn line(&mut self) -> String {
+        let line = self.lines.next_line().await;
+        line.expect("it prints lines").expect("it does not die")
     }
 }
