@@ -197,13 +197,11 @@ def programs(names, entry, architecture):
     """Programs under /usr/local/bin, so that they are found as in the images that they stand for."""
     image = Image(architecture)
     for name in names:
-        # OUTSIDE=INSIDE puts a file elsewhere.
-        outside, _, inside = name.partition("=")
-        image.add(inside or "/usr/local/bin/" + os.path.basename(outside), read(outside))
-        for library in libraries(outside):
+        image.add("/usr/local/bin/" + os.path.basename(name), read(name))
+        for library in libraries(name):
             image.add(library, read(library))
     image.add("/etc/passwd", b"root:x:0:0::/:/none\nnobody:x:65534:65534::/:/none\n", 0o644)
-    image.config["Env"] = ["PATH=/usr/local/bin:/bin"]
+    image.config["Env"] = ["PATH=/usr/local/bin"]
     image.config["Entrypoint"] = [entry]
     image.history.append("programs of this machine: " + " ".join(names))
     return image

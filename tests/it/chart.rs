@@ -10,6 +10,7 @@ use tokio::sync::OnceCell;
 mod applied; // the real API server would take every object of every variant
 mod carried; // what every variant must have, and must not
 mod images; // images are those that the values name
+mod packed; // the chart as people fetch it
 mod policies; // what the NetworkPolicies let pass
 mod printed; // files that are printed from the chart, or into it
 mod refused; // typos and contradictions, and what is said of them

@@ -8,7 +8,7 @@ use crate::http::{Ask, query};
 use crate::operator::Operator;
 use crate::process::{Helpers, Process, folder, free_port};
 use crate::wait::{unix_ms, until, until_time, within};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -236,7 +236,7 @@ fn series(result: &Value) -> Vec<Series> {
 fn one(mut found: Value) -> Series {
     let labels = found["metric"].as_object_mut().map(std::mem::take);
     let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
-    let labels = labels.unwrap_or_else(Map::new).into_iter();
+    let labels = labels.unwrap_or_default().into_iter();
     let samples = match found["values"].as_array() {
         Some(values) => values.iter().map(sample).collect(),
         None => vec![sample(&found["value"])],

@@ -50,9 +50,9 @@ http://{{ include "siar.fullname" . }}-gateway.{{ .Release.Namespace }}.svc:{{ i
 {{- $route := .Values.gateway.httpRoute -}}
 {{- if .Values.gateway.publicUrl -}}
 {{- .Values.gateway.publicUrl | trimSuffix "/" -}}
-{{- else if and $ingress.enabled $ingress.hosts -}}
+{{- else if and $ingress.enabled $ingress.hosts (not (hasPrefix "*" (first $ingress.hosts))) -}}
 {{- ternary "https" "http" (not (empty $ingress.tls)) }}://{{ first $ingress.hosts -}}
-{{- else if and $route.enabled $route.hostnames -}}
+{{- else if and $route.enabled $route.hostnames (not (hasPrefix "*" (first $route.hostnames))) -}}
 https://{{ first $route.hostnames }}
 {{- else -}}
 {{- include "siar.innerUrl" . -}}
@@ -74,23 +74,29 @@ https://{{ first $route.hostnames }}
 {{- $names | uniq | toJson -}}
 {{- end -}}
 
-{{/* Seconds of a duration such as 5s, 1h30m or 250ms, rounded up. */}}
-{{- define "siar.seconds" -}}
+{{/* Milliseconds of a duration such as 5s, 1h30m or 250ms. */}}
+{{- define "siar.millis" -}}
 {{- $units := dict "ms" 1 "s" 1000 "m" 60000 "h" 3600000 -}}
 {{- $millis := 0 -}}
 {{- range regexFindAll "[0-9]+(ms|s|m|h)" . -1 -}}
 {{- $unit := regexFind "[a-z]+$" . -}}
 {{- $millis = add $millis (mul (trimSuffix $unit . | atoi) (get $units $unit)) -}}
 {{- end -}}
-{{- div (add $millis 999) 1000 -}}
+{{- $millis -}}
 {{- end -}}
 
-{{/* How long Kubernetes lets a gateway take to end: what its shutdown takes, and 10 s for what is on its way. */}}
+{{/* Seconds that the shutdown of a gateway takes, rounded up; a wait in front of it counts, too. */}}
+{{- define "siar.gateway.shutdown" -}}
+{{- $delay := include "siar.millis" .Values.gateway.endpointDelay | int64 -}}
+{{- $drain := include "siar.millis" .Values.gateway.drain | int64 -}}
+{{- $wait := dig "preStop" "sleep" "seconds" 0 (default dict .Values.gateway.lifecycle) | int64 -}}
+{{- add $wait (div (add $delay $drain 999) 1000) -}}
+{{- end -}}
+
+{{/* How long Kubernetes lets a gateway take to end: its shutdown, and 10 s for what is on its way. */}}
 {{- define "siar.gateway.grace" -}}
 {{- if kindIs "invalid" .Values.gateway.terminationGracePeriodSeconds -}}
-{{- $delay := include "siar.seconds" .Values.gateway.endpointDelay | int -}}
-{{- $drain := include "siar.seconds" .Values.gateway.drain | int -}}
-{{- add $delay $drain 10 -}}
+{{- add (include "siar.gateway.shutdown" . | int64) 10 -}}
 {{- else -}}
 {{- .Values.gateway.terminationGracePeriodSeconds | int -}}
 {{- end -}}
@@ -119,4 +125,22 @@ https://{{ first $route.hostnames }}
 {{- end -}}
 {{- div (mul (include "siar.bytes" $limit | int64) 3) 4 -}}
 {{- end -}}
+{{- end -}}
+
+{{/*
+Another Deployment with this gateway's name, whose fleet would serve the same Channels; nothing without a cluster to ask. In
+namespace scope nothing is served beyond home; and who makes no ClusterRoles may not be allowed to look there.
+*/}}
+{{- define "siar.twin" -}}
+{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
+{{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
+{{- $twin := "" -}}
+{{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
+{{- $found := .metadata -}}
+{{- $same := and (eq $found.name $ours) (eq $found.namespace $.Release.Namespace) -}}
+{{- if and (not $same) (eq (dig "labels" "siar.dev/gateway" "" $found) $.Values.gateway.name) -}}
+{{- $twin = printf "Deployment %s in namespace %s" $found.name $found.namespace -}}
+{{- end -}}
+{{- end -}}
+{{- $twin -}}
 {{- end -}}

@@ -2,10 +2,14 @@
 What the pods of gateway and operator have in common. Each takes (dict "root" $ "component" NAME "values" VALUES).
 */}}
 
-{{/* Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. */}}
+{{/*
+Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. siar.dev/component is what
+policies of other releases know it by, so no value changes it.
+*/}}
 {{- define "siar.pod.metadata" -}}
 {{- $labels := include "siar.selector" . | fromYaml -}}
 {{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
+{{- $_ := set $labels "siar.dev/component" .component -}}
 {{- with .gateway }}{{- $_ := set $labels "siar.dev/gateway" . }}{{- end -}}
 labels:
   {{- mergeOverwrite (dict) (deepCopy .root.Values.commonLabels) (deepCopy .values.podLabels) $labels | toYaml | nindent 2 }}
@@ -13,6 +17,15 @@ labels:
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
+{{- end -}}
+
+{{/* How a Deployment replaces its pods; only a rolling update has details. "recreate" leaves no choice. */}}
+{{- define "siar.pod.strategy" -}}
+{{- if or .recreate (eq .values.strategy.type "Recreate") -}}
+type: Recreate
+{{- else -}}
+{{- toYaml .values.strategy -}}
+{{- end -}}
 {{- end -}}
 
 {{/* Where pods run, and as whom. */}}
@@ -43,7 +56,7 @@ affinity:
 {{- with .values.topologySpread }}
 topologySpreadConstraints:
   {{- range . }}
-  - {{- mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .) | toYaml | nindent 4 }}
+  {{- list (mergeOverwrite (dict "labelSelector" (dict "matchLabels" (include "siar.selector" $ | fromYaml))) (deepCopy .)) | toYaml | nindent 2 }}
   {{- end }}
 {{- end }}
 {{- end -}}

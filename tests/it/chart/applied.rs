@@ -131,6 +131,8 @@ async fn every_object_of_every_variant_is_taken_without_a_warning() {
         .map(kind)
         .collect();
     for kind in [
+        "BackendConfig",
+        "BackendTrafficPolicy",
         "Channel",
         "HTTPRoute",
         "HorizontalPodAutoscaler",

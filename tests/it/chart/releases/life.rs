@@ -26,6 +26,13 @@ async fn first_day(site: &Site, helm: &Helm) {
     ] {
         assert!(told.output.contains(word), "{word}: {}", told.output);
     }
+    let (_, manifest) = told.output.split_once("<<EOF\n").unwrap();
+    let (manifest, _) = manifest.split_once("   EOF\n").unwrap();
+    let apply = ["apply", "--validate=strict", "--filename=-"];
+    until("the Channel of the notes to be taken", || {
+        site.cluster.kubectl_as(ADMIN, &apply, manifest)
+    })
+    .await;
     for object in [
         "deployment/siar-gateway",
         "deployment/siar-operator",
@@ -73,8 +80,10 @@ async fn changes_leave_the_size_alone(site: &Site, helm: &Helm) {
     let changed = site.get(HOME, "deployment/siar-gateway").await;
     assert_eq!(changed["spec"]["replicas"], 4);
     assert_eq!(flag(&changed, "--drain").as_deref(), Some("45s"));
-    // The same once more changes nothing, so it restarts nothing.
-    helm.upgrade("siar", &options).await.unwrap();
+    // With what was set before, as the README says, nothing changes, so nothing is restarted.
+    let chart = chart().display().to_string();
+    let again = ["upgrade", "siar", &chart, "--reset-then-reuse-values"];
+    helm.run(&again, &Options::default()).await.unwrap();
     let same = site.get(HOME, "deployment/siar-gateway").await;
     assert_eq!(
         same["metadata"]["generation"],
