@@ -76,7 +76,7 @@ fn there_are_three_which_need_no_import_and_know_each_other() {
             3,
             "pods start, pods drain, the fleet is scaled"
         );
-        assert_eq!(variables(dashboard).contains("datasource"), true);
+        assert!(variables(dashboard).contains("datasource"));
     }
     let wanted = ["channel", "datasource", "gateway", "home", "namespace"];
     assert_eq!(variables(&all[0]), BTreeSet::from(wanted));
