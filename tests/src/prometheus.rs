@@ -147,7 +147,10 @@ impl Prometheus {
     pub async fn rules(&self) -> Vec<Value> {
         let answer = self.ask("rules", &[]).await;
         let groups = answer["data"]["groups"].as_array().cloned();
-        let rules = groups.into_iter().flatten().map(|mut group| group["rules"].take());
+        let rules = groups
+            .into_iter()
+            .flatten()
+            .map(|mut group| group["rules"].take());
         let rules = rules.filter_map(|rules| rules.as_array().cloned());
         rules.flatten().collect()
     }
