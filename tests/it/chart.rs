@@ -9,7 +9,9 @@ use tokio::sync::OnceCell;
 
 mod applied; // the real API server would take every object of every variant
 mod carried; // what every variant must have, and must not
+mod follows; // what follows from a value in another place
 mod images; // images are those that the values name
+mod notes; // what is said after an install
 mod packed; // the chart as people fetch it
 mod policies; // what the NetworkPolicies let pass
 mod printed; // files that are printed from the chart, or into it

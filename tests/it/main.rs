@@ -28,6 +28,7 @@ mod inspect; // history and presence, and who may know them
 mod juggernaut; // its payloads, its events for the app
 mod limits; // how many and how often, and what is answered beyond
 mod metrics; // every metric exists and moves, labels are bounded, logs keep secrets
+mod monitoring; // dashboards, alerts and what is scraped: they ask for what is told, and show what happens
 mod node; // the chart on a real node: it installs, serves, and what happens to it costs no message
 mod operator; // Channels of a real API server become what real gateways serve, and statuses that people read
 mod publish; // each way to publish, and what is answered

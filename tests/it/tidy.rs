@@ -138,8 +138,9 @@ fn walk(folder: &Path, endings: &[&str], found: &mut Vec<(String, String)>) {
     }
 }
 
+/// No faults, or a panic with all of them.
 #[track_caller]
-fn none(faults: &[String]) {
+pub fn none(faults: &[String]) {
     assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
 }
 

@@ -131,6 +131,14 @@ impl Helm {
         self.run(&arguments, options).await
     }
 
+    /// What an install would say when it is done; without Channels, as of a cluster that does not know them yet.
+    pub async fn notes(&self, release: &str, options: &Options) -> Result<String, String> {
+        let arguments = ["install", release, &self.path(), "--dry-run=client"];
+        let told = self.run(&arguments, options).await?;
+        let notes = told.output.split_once("\nNOTES:\n");
+        Ok(notes.map_or_else(String::new, |(_, notes)| notes.to_owned()))
+    }
+
     /// A new release; its Pods are not waited for.
     pub async fn install(&self, release: &str, options: &Options) -> Result<Told, String> {
         self.run(&["install", release, &self.path()], options).await

@@ -117,6 +117,30 @@ async fn named_namespaces_are_the_only_ones_that_pass() {
 }
 
 #[tokio::test]
+async fn releases_of_one_home_know_each_other_by_what_their_pods_are() {
+    let closed = |name: &str| {
+        Options::default()
+            .set("nameOverride", &json!(name))
+            .set("networkPolicy.metricsFrom", &json!([]))
+            .set("redis.allowFrom", &json!([]))
+    };
+    let (one, other) = (rendered(&closed("a")).await, rendered(&closed("b")).await);
+    assert!(passes(&one, &own(&other, "-operator"), &GATEWAY_ADMIN));
+    assert!(passes(&one, &own(&other, "-gateway"), &REDIS));
+    for (client, server) in [
+        ("-gateway", GATEWAY_ADMIN),
+        ("-operator", REDIS),
+        ("-smoke", GATEWAY_ADMIN),
+        ("-smoke", REDIS),
+    ] {
+        assert!(!passes(&one, &own(&other, client), &server), "{client}");
+    }
+    let bare = somebody("siar");
+    assert!(!passes(&one, &bare, &GATEWAY_ADMIN) && !passes(&one, &bare, &REDIS));
+    assert!(passes(&one, &own(&other, "-smoke"), &PUBLIC));
+}
+
+#[tokio::test]
 async fn tls_is_open_like_the_plain_port() {
     let options = Options::default().set("gateway.tls.secretName", &json!("events-tls"));
     let variant = rendered(&options).await;

@@ -159,6 +159,21 @@ async fn channels_of_the_values_come_once_the_kind_is_known_and_stay_when_the_re
     })
     .await;
     assert!(site.find(SHOP, "channel/orders").await.is_none());
+    // A release of Channels alone, after the one that brings the rest, has them at once.
+    let alone = [
+        ("gateway.enabled", false),
+        ("operator.enabled", false),
+        ("crds.enabled", false),
+    ];
+    let alone = alone
+        .iter()
+        .fold(Options::default(), |options, (path, value)| {
+            options.set(path, &json!(value))
+        });
+    let late = json!({ "namespace": SHOP, "spec": {} });
+    let alone = alone.set("channels.late", &late);
+    helm.install("shop", &alone).await.unwrap();
+    assert!(site.find(SHOP, "channel/late").await.is_some());
     let told = helm.upgrade("siar", &options).await.unwrap();
     assert!(!told.output.contains("once more"), "{}", told.output);
     let channel = site.get(SHOP, "channel/orders").await;

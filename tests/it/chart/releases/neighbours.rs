@@ -9,6 +9,22 @@ fn beside(gateway: &str) -> Options {
         .set("gateway.name", &json!(gateway))
 }
 
+/// A Deployment of a team that calls itself the gateway `edge`.
+fn namesake() -> Value {
+    let labels = json!({ "siar.dev/gateway": "edge" });
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "app", "namespace": SHOP, "labels": labels },
+        "spec": {
+            "selector": { "matchLabels": labels },
+            "template": {
+                "metadata": { "labels": labels },
+                "spec": { "containers": [{ "name": "app", "image": "app" }] },
+            },
+        },
+    })
+}
+
 #[tokio::test]
 async fn releases_with_different_names_live_side_by_side_and_one_name_twice_is_refused() {
     let site = Site::new().await;
@@ -46,9 +62,19 @@ async fn releases_with_different_names_live_side_by_side_and_one_name_twice_is_r
     // Each finds its own fleet, and is not refused for it.
     home.upgrade("siar", &Options::default()).await.unwrap();
     edge.upgrade("siar", &beside("edge")).await.unwrap();
-    // The name is looked at anew each time.
-    let said = edge.upgrade("siar", &beside("default")).await;
-    refused(said, &["\"default\""]);
+    // What others name theirs later is told, and holds up nothing.
+    let told = edge.upgrade("siar", &beside("default")).await.unwrap();
+    let warning =
+        "WARNING: Deployment siar-gateway in namespace siar is the gateway \"default\", too";
+    assert!(told.output.contains(warning), "{}", told.output);
+    site.cluster.apply(&namesake()).await;
+    let told = edge.upgrade("siar", &beside("edge")).await.unwrap();
+    let warning = "WARNING: Deployment app in namespace shop is the gateway \"edge\", too";
+    assert!(told.output.contains(warning), "{}", told.output);
+    let gone = ["delete", "deployment/app", "--namespace", SHOP];
+    site.cluster.kubectl(&gone).await;
+    let told = edge.upgrade("siar", &beside("edge")).await.unwrap();
+    assert!(!told.output.contains("WARNING"), "{}", told.output);
     edge.uninstall("siar").await.unwrap();
     assert!(site.find(HOME, "deployment/siar-gateway").await.is_some());
     let bindings = site.names(HOME, "clusterrolebindings").await;
