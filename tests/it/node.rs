@@ -8,6 +8,7 @@ use tests::manifest::Channel;
 mod change; // rollouts, evictions and sizes under streams
 mod faults; // a part that is killed, deleted or gone for a while
 mod install; // the first install: every Pod, its rights, its image, `helm test`
+mod readme; // its installation section, line by line
 mod serve; // from `kubectl apply` to a page
 
 /// Windows that a test can wait for.

@@ -37,12 +37,6 @@ pub struct Node {
     _starter: Child,
 }
 
-/// Servers of the node that can be paused, killed and started again.
-#[derive(Clone, Copy, Debug)]
-pub enum Server {
-    Api,
-}
-
 /// The one of this process, and whose turn it is.
 static NODE: Mutex<Option<Node>> = Mutex::const_new(None);
 
@@ -167,20 +161,29 @@ impl Node {
         self.run(&apply, &object.to_string()).await;
     }
 
-    /// Kills a server of the node, as a power cut would.
-    pub async fn kill(&self, server: Server) {
-        self.component("kill", server).await;
+    /// Kills the API server, as a power cut would.
+    pub async fn kill_api_server(&self) {
+        self.component("kill", "kube-apiserver").await;
     }
 
-    /// Starts it again.
-    pub async fn start_again(&self, server: Server) {
-        self.component("start", server).await;
+    /// Starts it again and waits until it answers.
+    pub async fn start_api_server(&self) {
+        self.component("start", "kube-apiserver").await;
+        until_time(START, "the API server to answer", || async {
+            let output = self.ask_api_server().await;
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            output.status.success().then_some(()).ok_or(said)
+        })
+        .await;
     }
 
-    async fn component(&self, action: &str, server: Server) {
-        let name = match server {
-            Server::Api => "kube-apiserver",
-        };
+    /// What `kubectl` says when it is asked whether the API server is ready.
+    pub async fn ask_api_server(&self) -> Output {
+        self.try_run(&["kubectl", "get", "--raw", "/readyz"], "")
+            .await
+    }
+
+    async fn component(&self, action: &str, name: &str) {
         let script = script("component").display().to_string();
         let folder = self.folder.display().to_string();
         self.run(&[&script, &folder, action, name], "").await;

@@ -2,8 +2,9 @@
 
 use super::{QUICK, kept, nothing_lost, nothing_noticed};
 use std::time::Duration;
-use tests::node::{HOME, Node, Server};
-use tests::wait::until_time;
+use tests::gateway::binary;
+use tests::node::{HOME, Node};
+use tokio::time::{Instant, sleep, sleep_until};
 
 #[tokio::test]
 async fn a_gateway_that_is_killed_costs_no_message() {
@@ -89,30 +90,35 @@ async fn half_a_minute_without_api_server_costs_no_message_even_when_a_gateway_s
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("outage")).await;
+    node.serve(&kept("served")).await;
     let mut crowd = node.crowd("outage", 200).await;
     let pods = node.pods("gateway").await;
     crowd.more(20).await;
-    node.kill(Server::Api).await;
-    tokio::time::sleep(OUTAGE / 3).await;
+    node.kill_api_server().await;
+    let over = Instant::now() + OUTAGE;
+    sleep(OUTAGE / 3).await;
     // Kubelet starts it again by itself, and it finds its configuration in the mounted Secret.
     node.crash(&pods[0]).await;
-    tokio::time::sleep(OUTAGE * 2 / 3).await;
-    let late = node
-        .try_run(&["kubectl", "get", "--raw", "/readyz"], "")
-        .await;
-    assert!(
-        !late.status.success(),
-        "the API server is gone all the time"
+    let url = format!(
+        "http://{}:8080",
+        pods[0]["status"]["podIP"].as_str().unwrap()
     );
-    node.start_again(Server::Api).await;
-    until_time(Duration::from_secs(60), "the API server", || async {
-        let output = node
-            .try_run(&["kubectl", "get", "--raw", "/readyz"], "")
-            .await;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        output.status.success().then_some(()).ok_or(said)
-    })
-    .await;
+    let smoke = binary("siar-gateway").display().to_string();
+    let serves = [
+        "smoke",
+        &url,
+        "--namespace",
+        HOME,
+        "--channel",
+        "served",
+        "--wait=15s",
+    ];
+    node.run(&[&[smoke.as_str()], &serves[..]].concat(), "")
+        .await;
+    sleep_until(over).await;
+    let late = node.ask_api_server().await;
+    assert!(!late.status.success(), "it is gone all the time: {late:?}");
+    node.start_api_server().await;
     crowd.more(20).await;
     nothing_lost(&crowd.verdict().await);
     node.settled().await;

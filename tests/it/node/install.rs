@@ -82,7 +82,11 @@ async fn images_are_what_the_chart_names_and_small() {
     let mut node = Node::turn().await;
     node.installed().await;
     for component in ["gateway", "operator"] {
-        let folder = images().join("dist/amd64");
+        let architecture = match std::env::consts::ARCH {
+            "aarch64" => "arm64",
+            _ => "amd64",
+        };
+        let folder = images().join("dist").join(architecture);
         let size = |path: &Path| path.metadata().unwrap().len();
         let program = size(&folder.join(format!("siar-{component}")));
         let all = program + size(&folder.join("ca-certificates.crt"));

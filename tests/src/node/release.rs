@@ -51,6 +51,14 @@ impl Node {
         self.settled().await;
     }
 
+    /// Takes away the release and everybody's Channels, for a test that installs by itself and takes that away, too.
+    pub async fn vacate(&mut self) {
+        if self.release.take().is_some() {
+            self.helm(&["uninstall", "siar", "--wait"]).await;
+            self.kubectl(&["delete", "crd", "channels.siar.dev"]).await;
+        }
+    }
+
     /// Brings back what a test took away of the release.
     pub async fn mend(&mut self) {
         self.helm(&["upgrade", "siar", "charts/siar", "--reuse-values", "--wait"])
