@@ -10,6 +10,7 @@ const MOST_BYTES: u64 = 25 * 1024 * 1024;
 #[tokio::test]
 async fn helm_install_without_values_brings_every_pod_to_ready() {
     let mut node = Node::turn().await;
+    node.vacate().await;
     node.installed().await;
     let pods = node.get(&["pods", "--namespace", HOME]).await;
     let pods = pods["items"].as_array().unwrap();

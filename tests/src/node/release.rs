@@ -51,11 +51,13 @@ impl Node {
         self.settled().await;
     }
 
-    /// Takes away the release and everybody's Channels, for a test that installs by itself and takes that away, too.
+    /// Takes away the release and everybody's Channels, for a test of an install into nothing.
     pub async fn vacate(&mut self) {
         if self.release.take().is_some() {
             self.helm(&["uninstall", "siar", "--wait"]).await;
             self.kubectl(&["delete", "crd", "channels.siar.dev"]).await;
+            // With the last of its Pods, which may be closing streams.
+            self.kubectl(&["delete", "namespace", HOME]).await;
         }
     }
 
