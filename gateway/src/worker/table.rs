@@ -158,11 +158,15 @@ impl Table {
         if unused && let Some(mut local) = self.locals.remove(key) {
             local.count();
             self.ring_bytes = self.ring_bytes.saturating_sub(local.ring.bytes());
-            self.by_id.remove(&local.id);
-            if self.by_address.get(&local.target.address) == Some(&key) {
-                self.by_address.remove(&local.target.address);
+            let address = &local.target.address;
+            if self.by_address.get(address) == Some(&key) {
+                self.by_address.remove(address);
             }
-            self.topics.leave(self.worker, local.id);
+            // A name that could not be joined may be joined again before the last one here lets go.
+            if self.by_id.get(&local.id) == Some(&key) {
+                self.by_id.remove(&local.id);
+                self.topics.leave(self.worker, local.id);
+            }
         }
     }
 
@@ -186,7 +190,8 @@ impl Table {
     /// The topic can be followed from here on; whoever waits is told.
     pub fn joined(&mut self, id: TopicId, lineage: Lineage) {
         if let Some((_, local)) = self.find(id) {
-            local.ring = Ring::new(lineage.position());
+            // An earlier answer was for an earlier membership: whoever began with it missed what came between.
+            local.ring.restart(lineage.position());
             local.lineage = lineage;
             local.joined = true;
             for waiting in std::mem::take(&mut local.waiting) {
@@ -212,13 +217,10 @@ impl Table {
 
     /// Changes the ring of a topic, keeps the bound of all rings, and begins a walk.
     pub fn feed(&mut self, id: TopicId, change: impl FnOnce(&mut Local)) {
-        let Some((key, local)) = self.find(id) else {
+        let Some((key, local)) = self.find(id).filter(|(_, local)| local.joined) else {
+            // Left, or not joined again yet: what is still on its way from an earlier membership.
             return;
         };
-        if !local.joined {
-            // What is still on its way from an earlier membership of the same topic.
-            return;
-        }
         let before = local.ring.bytes();
         change(local);
         let after = local.ring.bytes();
