@@ -85,6 +85,13 @@ impl Position {
         epoch: Epoch::NONE,
         offset: 0,
     };
+
+    /// The place just before it.
+    #[must_use]
+    pub fn before(self) -> Self {
+        let offset = self.offset.saturating_sub(1);
+        Self { offset, ..self }
+    }
 }
 
 impl fmt::Display for Position {
@@ -179,6 +186,16 @@ impl Lineage {
             .or(self.epochs.first())
             .map_or(Epoch::NONE, |&(epoch, _)| epoch);
         Position { epoch, offset }
+    }
+
+    /// Whether a message here, in an epoch that began with `first`, is of this line or was numbered after it.
+    /// Otherwise it was numbered by a server that has forgotten this line.
+    #[must_use]
+    pub fn admits(&self, position: Position, first: u64) -> bool {
+        let oldest = self.epochs.first().map_or(u64::MAX, |&(_, first)| first);
+        position.offset < oldest
+            || first > self.last
+            || self.at(position.offset).epoch == position.epoch
     }
 
     /// Judges a cursor: good while its offset lies below the first offset of the next epoch.
@@ -293,5 +310,20 @@ mod tests {
         assert_eq!(lineage.at(5).epoch, old);
         assert_eq!(lineage.at(6).epoch, new);
         assert_eq!(lineage.position().to_string(), "bbbbbb-9");
+    }
+
+    #[test]
+    fn a_message_of_a_line_that_the_server_began_since_is_told_apart() {
+        let [old, new, other] =
+            ["aaaaaa", "bbbbbb", "cccccc"].map(|text| text.parse::<Epoch>().expect("an epoch"));
+        let lineage = Lineage {
+            epochs: vec![(old, 3), (new, 6)],
+            last: 9,
+        };
+        let admits = |epoch, offset, first| lineage.admits(Position { epoch, offset }, first);
+        assert!(admits(old, 5, 3) && admits(new, 6, 6) && admits(new, 10, 6));
+        assert!(admits(other, 11, 10), "begun after what is remembered");
+        assert!(admits(other, 2, 1), "older than what is remembered");
+        assert!(!admits(old, 6, 3) && !admits(other, 4, 4) && !admits(other, 9, 8));
     }
 }
