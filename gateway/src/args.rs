@@ -4,9 +4,11 @@
 //! `main`; `app` takes the Settings.
 
 mod settings;
+mod smoke;
 mod values;
 
 pub use settings::{ChannelsFrom, LogFormat, RedisSettings, SecretSettings, Settings, TlsSettings};
+pub use smoke::SmokeSettings;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -33,6 +35,8 @@ pub enum Command {
     Check(CheckSettings),
     /// Mint a token for a first try.
     Token(TokenSettings),
+    /// Try whether a gateway does its job.
+    Smoke(SmokeSettings),
 }
 
 /// What a token is to say, and the shared key that signs it.
@@ -130,6 +134,8 @@ enum Sub {
     Check(CheckSettings),
     /// Mint a JSON Web Token (HS256) for a first try and print it
     Token(TokenSettings),
+    /// Publish to a gateway, receive and resume; exit code 1 and one sentence when that fails
+    Smoke(SmokeSettings),
 }
 
 #[derive(Args)]
@@ -264,6 +270,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoComm
     match cli.command {
         Some(Sub::Check(check)) => Ok(Command::Check(check)),
         Some(Sub::Token(token)) => Ok(Command::Token(token)),
+        Some(Sub::Smoke(smoke)) => Ok(Command::Smoke(smoke)),
         None => settings(cli.serve).map(|settings| Command::Serve(Box::new(settings))),
     }
 }

@@ -30,6 +30,7 @@ mod newest;
 pub mod outbound;
 pub mod position;
 pub mod readiness;
+pub mod smoke;
 pub mod tasks;
 pub mod telemetry;
 pub mod topics;

@@ -2,7 +2,7 @@
 
 use gateway::app::{self, check, drain::End, token};
 use gateway::args::{self, CheckSettings, Command, NoCommand, Settings};
-use gateway::{clock, telemetry};
+use gateway::{clock, smoke, telemetry};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -24,6 +24,10 @@ fn main() -> ExitCode {
         Command::Token(settings) => match token::mint(&settings, clock::now().unix) {
             Ok(token) => say(&mut io::stdout(), &format!("{token}\n"), ExitCode::SUCCESS),
             Err(error) => wrong(&error.to_string()),
+        },
+        Command::Smoke(settings) => match smoke::run(&settings) {
+            Ok(seen) => say(&mut io::stdout(), &seen, ExitCode::SUCCESS),
+            Err(failed) => say(&mut io::stderr(), &format!("{failed}\n"), ExitCode::FAILURE),
         },
     }
 }

@@ -215,13 +215,18 @@ impl Metrics {
             channels: RwLock::default(),
         };
         registry.register(Box::new(process_collector::ProcessCollector::for_self()))?;
+        metrics.begin();
+        Ok(Arc::new(metrics))
+    }
+
+    /// What has no Channel and can be counted begins at 0, and not with the first thing counted.
+    fn begin(&self) {
         for result in ["applied", "rejected"] {
-            metrics.config_applies.with_label_values(&[result]);
+            self.config_applies.with_label_values(&[result]);
         }
         for result in ["ok", "error"] {
-            metrics.jwks_fetches.with_label_values(&[result]);
+            self.jwks_fetches.with_label_values(&[result]);
         }
-        Ok(Arc::new(metrics))
     }
 
     /// The counters of `channel`, made at first use.

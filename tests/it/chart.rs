@@ -9,10 +9,14 @@ use tokio::sync::OnceCell;
 
 mod applied; // the real API server would take every object of every variant
 mod carried; // what every variant must have, and must not
+mod follows; // what follows from a value in another place
 mod images; // images are those that the values name
+mod notes; // what is said after an install
+mod packed; // the chart as people fetch it
 mod policies; // what the NetworkPolicies let pass
 mod printed; // files that are printed from the chart, or into it
 mod refused; // typos and contradictions, and what is said of them
+mod releases; // on a real API server: installed, changed, set back, removed, side by side, at work
 mod rights; // the rights of the chart are those that operator and gateway are tested with
 mod told; // flags, variables and probes that are rendered exist
 

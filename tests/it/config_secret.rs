@@ -10,7 +10,7 @@ use tests::gateway::binary;
 use tests::http::Ask;
 use tests::issuer::base64;
 use tests::manifest::secret;
-use tests::published::{HOME, SECRET, bind, follower, home, packed, publish, snapshot};
+use tests::published::{HOME, NEWER, SECRET, bind, follower, home, packed, publish, snapshot};
 use tests::wait::until_time;
 use tests::webhook::{Verdict, Webhook};
 
@@ -20,8 +20,6 @@ mod outage; // the API server is gone, frozen, or was never there
 const ME: &str = "gateway";
 /// A change takes no longer: between two tries are 5 s, the rest is for a busy machine.
 const IN_TIME: Duration = Duration::from_secs(40);
-/// Format 2, and nothing else is known of it.
-const NEWER: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabVJ\xcb/\xcaM,Q\xb22\xd2Q*J-\xcb,\xce\xcc\xcfS\xb2R\xaaP\xd2QJ\xceH\xcc\xcbK\xcd)V\xb2\x8a\x8e\xad\x05\x00\xa5\xf0\xd7\x1f)\x00\x00\x00";
 
 async fn cluster() -> Cluster {
     let cluster = Setup::default().identity(ME, &[]).start().await;

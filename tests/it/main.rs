@@ -28,6 +28,8 @@ mod inspect; // history and presence, and who may know them
 mod juggernaut; // its payloads, its events for the app
 mod limits; // how many and how often, and what is answered beyond
 mod metrics; // every metric exists and moves, labels are bounded, logs keep secrets
+mod monitoring; // dashboards, alerts and what is scraped: they ask for what is told, and show what happens
+mod node; // the chart on a real node: it installs, serves, and what happens to it costs no message
 mod operator; // Channels of a real API server become what real gateways serve, and statuses that people read
 mod publish; // each way to publish, and what is answered
 mod reload; // manifests that change, `check`, the command line
@@ -37,5 +39,6 @@ mod roles; // operator and gateway have the rights that they need, and no others
 mod rules; // rules that are not served, Secrets that are not there
 mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
+mod smoke; // `siar-gateway smoke`: what it says of a gateway that does its job, and of each that does not
 mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check

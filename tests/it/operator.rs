@@ -3,6 +3,7 @@
 mod claims; // one gateway name, claimed twice
 mod crash; // killed at any moment, started again
 mod faults; // the API server fails in part or whole, objects are broken, gateways are mute: what is in force stays
+mod formats; // versions before and after this one, in one fleet and one after the other
 mod leaders; // what the tests of several operators ask of them
 mod lease; // two replicas, one of which writes
 mod process; // exit codes, and one line for each mistake
@@ -13,6 +14,7 @@ mod skew; // replicas that disagree about the time
 mod told; // what is written, what is told, how often
 
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use tests::cluster::Cluster;
 use tests::fleet::{Fleet, Pod, Setup as FleetSetup};
 use tests::http::Ask;
@@ -129,4 +131,28 @@ async fn publish(pod: &Pod, topic: &str, data: &str) {
 /// A Channel of the team that everybody may use.
 fn open(name: &str) -> Channel {
     Channel::open(name).namespace(SHOP)
+}
+
+/// A ready Pod of a fleet with that admin port, where no gateway listens.
+async fn ready_pod(cluster: &Cluster, fleet: &str, name: &str, admin: SocketAddr) {
+    let pods = "/api/v1/namespaces/siar/pods";
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": name, "labels": { "siar.dev/gateway": fleet } },
+        "spec": {
+            "nodeName": "node-1", "automountServiceAccountToken": false,
+            "serviceAccountName": format!("siar-gateway-{fleet}"),
+            "containers": [{
+                "name": "gateway", "image": "siar-gateway",
+                "ports": [{ "name": "admin", "containerPort": admin.port() }],
+            }],
+        },
+    });
+    let _ = cluster.create(pods, &pod).await.expect(201);
+    let status = json!({ "status": {
+        "phase": "Running", "podIP": admin.ip(), "podIPs": [{ "ip": admin.ip() }],
+        "conditions": [{ "type": "Ready", "status": "True" }],
+    } });
+    let path = format!("{pods}/{name}/status");
+    let _ = cluster.merge(&path, &status).await.expect(200);
 }

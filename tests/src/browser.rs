@@ -41,8 +41,12 @@ pub struct Browser {
 impl Browser {
     /// Starts it with an empty page.
     pub async fn start() -> Self {
+        Self::start_by(Command::new("sh")).await
+    }
+
+    /// The same by a command that is, or becomes, a shell: one in other namespaces.
+    pub async fn start_by(mut command: Command) -> Self {
         let folder = folder();
-        let mut command = Command::new("sh");
         // The pipe of the protocol is file descriptors 3 and 4; ours are its standard streams.
         command.args([
             "-c",

@@ -17,11 +17,13 @@ const LONG: Duration = Duration::from_secs(120);
 /// The Kubernetes that is rendered for where no cluster is asked.
 const KUBERNETES: &str = "1.36.3";
 /// What such a cluster serves beyond Kubernetes.
-const SERVED: [&str; 6] = [
+const SERVED: [&str; 8] = [
     "siar.dev/v1alpha1/Channel",
     "monitoring.coreos.com/v1/ServiceMonitor",
     "monitoring.coreos.com/v1/PodMonitor",
     "monitoring.coreos.com/v1/PrometheusRule",
+    "cloud.google.com/v1/BackendConfig",
+    "gateway.envoyproxy.io/v1alpha1/BackendTrafficPolicy",
     "gateway.networking.k8s.io/v1/HTTPRoute",
     "keda.sh/v1alpha1/ScaledObject",
 ];
@@ -112,7 +114,8 @@ impl Helm {
         } else {
             &[]
         };
-        let arguments = [&["template", release, &self.path()], offline].concat();
+        let path = self.path();
+        let arguments = [&["template", release, &path], offline].concat();
         self.run(&arguments, options).await
     }
 
@@ -126,6 +129,14 @@ impl Helm {
             KUBERNETES,
         ];
         self.run(&arguments, options).await
+    }
+
+    /// What an install would say when it is done; without Channels, as of a cluster that does not know them yet.
+    pub async fn notes(&self, release: &str, options: &Options) -> Result<String, String> {
+        let arguments = ["install", release, &self.path(), "--dry-run=client"];
+        let told = self.run(&arguments, options).await?;
+        let notes = told.output.split_once("\nNOTES:\n");
+        Ok(notes.map_or_else(String::new, |(_, notes)| notes.to_owned()))
     }
 
     /// A new release; its Pods are not waited for.

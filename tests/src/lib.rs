@@ -6,6 +6,7 @@
 pub mod browser;
 pub mod certs;
 pub mod cluster;
+pub mod crowd;
 pub mod flask;
 pub mod fleet;
 pub mod follow;
@@ -18,6 +19,7 @@ pub mod issuer;
 pub mod listen;
 pub mod manifest;
 pub mod metrics;
+pub mod node;
 pub mod operator;
 pub mod process;
 pub mod prometheus;

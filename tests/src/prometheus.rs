@@ -7,16 +7,16 @@ use crate::fleet::{HOME, Pod};
 use crate::http::{Ask, query};
 use crate::operator::Operator;
 use crate::process::{Helpers, Process, folder, free_port};
-use crate::wait::{unix_ms, until, within};
-use serde_json::{Map, Value, json};
+use crate::wait::{unix_ms, until, until_time, within};
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// How often targets are scraped and rules evaluated; Kubernetes usually has fifteen times that.
-pub const SCRAPE: Duration = Duration::from_secs(1);
+/// How long something that is told may take to be found here on a slow, busy machine.
+const FOUND: Duration = Duration::from_secs(60);
 
 /// One port that is scraped, and the labels that Prometheus adds to what it finds there.
 #[derive(Clone, Debug)]
@@ -131,25 +131,34 @@ impl Prometheus {
 
     /// Waits until `expression`, a comparison, holds for some series.
     #[track_caller]
-    pub fn until(&self, expression: &str) -> impl Future<Output = ()> {
-        let waited = until(expression.to_owned(), async || {
+    pub fn until<'a>(&'a self, expression: &'a str) -> impl Future<Output = ()> + 'a {
+        until_time(FOUND, expression, async || {
             let found = self.now(expression).await;
-            if found.is_empty() {
-                Err("it is not so".into())
-            } else {
-                Ok(())
-            }
-        });
-        waited
+            let holds = !found.is_empty();
+            holds.then_some(()).ok_or("it is not so".into())
+        })
     }
 
     /// Its rules, with what it thinks of their health.
     pub async fn rules(&self) -> Vec<Value> {
         let answer = self.ask("rules", &[]).await;
         let groups = answer["data"]["groups"].as_array().cloned();
-        let rules = groups.into_iter().flatten().map(|mut group| group["rules"].take());
+        let rules = groups
+            .into_iter()
+            .flatten()
+            .map(|mut group| group["rules"].take());
         let rules = rules.filter_map(|rules| rules.as_array().cloned());
         rules.flatten().collect()
+    }
+
+    /// The names of all labels.
+    pub async fn labels(&self) -> Vec<String> {
+        words(&self.ask("labels", &[]).await)
+    }
+
+    /// The values of a label; those of `__name__` are the names of all series.
+    pub async fn values(&self, label: &str) -> Vec<String> {
+        words(&self.ask(&format!("label/{label}/values"), &[]).await)
     }
 
     async fn ask(&self, what: &str, parameters: &[(&str, &str)]) -> Value {
@@ -213,6 +222,12 @@ fn write(folder: &Path, name: &str, value: &Value) {
     std::fs::rename(&new, folder.join(name)).expect("the folder is ours");
 }
 
+fn words(answer: &Value) -> Vec<String> {
+    let words = answer["data"].as_array().into_iter().flatten();
+    let words = words.filter_map(Value::as_str);
+    words.map(str::to_owned).collect()
+}
+
 fn series(result: &Value) -> Vec<Series> {
     let found = result.as_array().cloned().unwrap_or_default();
     found.into_iter().map(one).collect()
@@ -221,7 +236,7 @@ fn series(result: &Value) -> Vec<Series> {
 fn one(mut found: Value) -> Series {
     let labels = found["metric"].as_object_mut().map(std::mem::take);
     let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
-    let labels = labels.unwrap_or_else(Map::new).into_iter();
+    let labels = labels.unwrap_or_default().into_iter();
     let samples = match found["values"].as_array() {
         Some(values) => values.iter().map(sample).collect(),
         None => vec![sample(&found["value"])],

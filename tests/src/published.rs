@@ -22,6 +22,8 @@ pub const HOME: &str = "siar";
 pub const SECRET: &str = "siar-default";
 /// The key that holds the Snapshot.
 pub const KEY: &str = "snapshot.json.gz";
+/// A Snapshot of format 2, of which nothing else is known.
+pub const NEWER: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xabVJ\xcb/\xcaM,Q\xb22\xd2Q*J-\xcb,\xce\xcc\xcfS\xb2R\xaaP\xd2QJ\xceH\xcc\xcbK\xcd)V\xb2\x8a\x8e\xad\x05\x00\xa5\xf0\xd7\x1f)\x00\x00\x00";
 
 /// The Snapshot of these manifests, each a Channel or a Secret; every Channel must be right.
 #[must_use]

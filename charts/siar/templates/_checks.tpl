@@ -4,8 +4,11 @@ What a schema cannot say, each with what to do. Renders nothing.
 
 {{- define "siar.checks" -}}
 {{- include "siar.checks.scope" . -}}
+{{- include "siar.checks.names" . -}}
+{{- include "siar.checks.accounts" . -}}
 {{- include "siar.checks.redis" . -}}
 {{- include "siar.checks.times" . -}}
+{{- include "siar.checks.pods" . -}}
 {{- include "siar.checks.scaling" . -}}
 {{- include "siar.checks.public" . -}}
 {{- include "siar.checks.monitoring" . -}}
@@ -27,6 +30,37 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- fail (printf "rbac.scope=namespace serves Channels of %q only: remove channels.%s.namespace." $.Release.Namespace $name) -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Helm lets releases have names that a Service may not have. */}}
+{{- define "siar.checks.names" -}}
+{{- $full := include "siar.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $full) -}}
+{{- fail (printf "Names of objects would begin with %q, and a Service may have no dot and no digit in front: choose another name for the release, or set fullnameOverride to letters, digits and -, beginning with a letter." $full) -}}
+{{- end -}}
+{{- $labels := dict "commonLabels" .Values.commonLabels "gateway.podLabels" .Values.gateway.podLabels "operator.podLabels" .Values.operator.podLabels "redis.embedded.podLabels" .Values.redis.embedded.podLabels -}}
+{{- range $where, $given := $labels -}}
+{{- range $label, $_ := default dict $given -}}
+{{- if hasPrefix "siar.dev/" $label -}}
+{{- fail (printf "%s sets %s, and labels of siar.dev say what a pod is: remove it." $where $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Rights bound to the account "default" would be those of every pod there, and those of one part the other's, too. */}}
+{{- define "siar.checks.accounts" -}}
+{{- range $part := list "gateway" "operator" -}}
+{{- with get $.Values $part -}}
+{{- if and .enabled $.Values.rbac.create (not .serviceAccount.create) (not .serviceAccount.name) -}}
+{{- fail (printf "%s.serviceAccount.create=false leaves open who gets the rights of the %s: name its account in %s.serviceAccount.name." $part $part $part) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $gateway := include "siar.gateway.serviceAccount" . -}}
+{{- if and .Values.gateway.enabled .Values.operator.enabled (eq $gateway (include "siar.operator.serviceAccount" .)) -}}
+{{- fail (printf "Gateway and operator would share the service account %q, and gateways could read every Secret that the operator may: give them different names in gateway.serviceAccount.name and operator.serviceAccount.name." $gateway) -}}
 {{- end -}}
 {{- end -}}
 
@@ -57,6 +91,24 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
+{{/* The API server would refuse them, in words about other fields than values have. */}}
+{{- define "siar.checks.pods" -}}
+{{- range $part := list "gateway" "operator" -}}
+{{- with get $.Values $part -}}
+{{- if .enabled -}}
+{{- $rolling := default dict .strategy.rollingUpdate -}}
+{{- $none := list "0" "0%" "00%" "000%" -}}
+{{- if and (eq .strategy.type "RollingUpdate") (has (dig "maxUnavailable" "25%" $rolling | toString) $none) (has (dig "maxSurge" "25%" $rolling | toString) $none) -}}
+{{- fail (printf "%s.strategy.rollingUpdate lets an update take no pod away and add none: raise maxSurge or maxUnavailable." $part) -}}
+{{- end -}}
+{{- if and .pdb.enabled (kindIs "invalid" .pdb.maxUnavailable) (kindIs "invalid" .pdb.minAvailable) -}}
+{{- fail (printf "%s.pdb has neither maxUnavailable nor minAvailable: set one of them, or %s.pdb.enabled=false." $part $part) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "siar.checks.scaling" -}}
 {{- $scaling := .Values.gateway.scaling -}}
 {{- if gt (int $scaling.minReplicas) (int $scaling.maxReplicas) -}}
@@ -72,6 +124,18 @@ What a schema cannot say, each with what to do. Renders nothing.
 
 {{- define "siar.checks.public" -}}
 {{- with .Values.gateway -}}
+{{- with .service -}}
+{{- if eq .type "ClusterIP" -}}
+{{- range $name := list "nodePort" "httpsNodePort" "externalTrafficPolicy" -}}
+{{- if get $.Values.gateway.service $name -}}
+{{- fail (printf "gateway.service.%s is for a Service that is reached from outside: set gateway.service.type to NodePort or LoadBalancer, or leave it out." $name) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and .ingress.enabled (eq .ingress.preset "gke") .ingress.className -}}
+{{- fail "gateway.ingress.preset=gke does not go with a className, since GKE takes no Ingress that has an ingressClassName: leave className out, and for an internal balancer set the annotation kubernetes.io/ingress.class: gce-internal." -}}
+{{- end -}}
 {{- if and .httpRoute.enabled (not .httpRoute.parentRefs) -}}
 {{- fail "gateway.httpRoute.enabled=true needs the Gateway that it belongs to: set gateway.httpRoute.parentRefs, as in [{name: eg, namespace: envoy-gateway-system}]." -}}
 {{- end -}}
@@ -86,18 +150,11 @@ What a schema cannot say, each with what to do. Renders nothing.
 {{- end -}}
 {{- end -}}
 
-{{/*
-Two fleets with one name would serve the same Channels. In namespace scope nothing is served beyond home; and who makes no
-ClusterRoles may not be allowed to look there.
-*/}}
+{{/* Only an install is refused: who puts the same name on a Deployment later must not hold up the upgrades of others. */}}
 {{- define "siar.checks.gatewayName" -}}
-{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
-{{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
-{{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
-{{- $found := .metadata -}}
-{{- $same := and (eq $found.name $ours) (eq $found.namespace $.Release.Namespace) -}}
-{{- if and (not $same) (eq (dig "labels" "siar.dev/gateway" "" $found) $.Values.gateway.name) -}}
-{{- fail (printf "Deployment %s in namespace %s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." $found.name $found.namespace $.Values.gateway.name) -}}
+{{- if .Release.IsInstall -}}
+{{- with include "siar.twin" . -}}
+{{- fail (printf "%s is already the gateway %q, and both would serve the same Channels: give this release another gateway.name." . $.Values.gateway.name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -126,3 +126,21 @@ https://{{ first $route.hostnames }}
 {{- div (mul (include "siar.bytes" $limit | int64) 3) 4 -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+Another Deployment with this gateway's name, whose fleet would serve the same Channels; nothing without a cluster to ask. In
+namespace scope nothing is served beyond home; and who makes no ClusterRoles may not be allowed to look there.
+*/}}
+{{- define "siar.twin" -}}
+{{- $everywhere := ternary "" .Release.Namespace (and .Values.rbac.create (eq .Values.rbac.scope "cluster")) -}}
+{{- $ours := printf "%s-gateway" (include "siar.fullname" .) -}}
+{{- $twin := "" -}}
+{{- range (lookup "apps/v1" "Deployment" $everywhere "").items -}}
+{{- $found := .metadata -}}
+{{- $same := and (eq $found.name $ours) (eq $found.namespace $.Release.Namespace) -}}
+{{- if and (not $same) (eq (dig "labels" "siar.dev/gateway" "" $found) $.Values.gateway.name) -}}
+{{- $twin = printf "Deployment %s in namespace %s" $found.name $found.namespace -}}
+{{- end -}}
+{{- end -}}
+{{- $twin -}}
+{{- end -}}

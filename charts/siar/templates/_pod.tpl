@@ -2,10 +2,14 @@
 What the pods of gateway and operator have in common. Each takes (dict "root" $ "component" NAME "values" VALUES).
 */}}
 
-{{/* Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. */}}
+{{/*
+Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. siar.dev/component is what
+policies of other releases know it by, so no value changes it.
+*/}}
 {{- define "siar.pod.metadata" -}}
 {{- $labels := include "siar.selector" . | fromYaml -}}
 {{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
+{{- $_ := set $labels "siar.dev/component" .component -}}
 {{- with .gateway }}{{- $_ := set $labels "siar.dev/gateway" . }}{{- end -}}
 labels:
   {{- mergeOverwrite (dict) (deepCopy .root.Values.commonLabels) (deepCopy .values.podLabels) $labels | toYaml | nindent 2 }}
@@ -15,9 +19,9 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* How a Deployment replaces its pods; only a rolling update has details. */}}
+{{/* How a Deployment replaces its pods; only a rolling update has details. "recreate" leaves no choice. */}}
 {{- define "siar.pod.strategy" -}}
-{{- if eq .values.strategy.type "Recreate" -}}
+{{- if or .recreate (eq .values.strategy.type "Recreate") -}}
 type: Recreate
 {{- else -}}
 {{- toYaml .values.strategy -}}

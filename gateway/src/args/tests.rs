@@ -140,6 +140,22 @@ fn check_takes_a_path_and_nothing_of_serving() {
 }
 
 #[test]
+fn smoke_takes_a_url_and_shows_no_token() {
+    let line = "siar-gateway smoke http://gateway:8080 --channel orders --namespace shop --token hunter2 --wait 1m";
+    let Ok(Command::Smoke(smoke)) = parse_line(line) else {
+        panic!("no smoke");
+    };
+    assert_eq!(smoke.channel.as_deref(), Some("orders"));
+    assert_eq!(smoke.wait, Duration::from_secs(60));
+    assert!(!format!("{smoke:?}").contains("hunter2"));
+    check_wrong("smoke", "<URL>");
+    check_wrong("smoke gateway:8080", "http://HOST:PORT");
+    check_wrong("smoke http://user:hunter2@gateway", "http://HOST:PORT");
+    check_wrong("smoke http://gateway --namespace A", "--namespace");
+    check_wrong("smoke http://gateway --channels .", "--channels");
+}
+
+#[test]
 fn help_is_told_and_not_wrong() {
     assert!(matches!(
         parse_line("siar-gateway --help"),

@@ -100,6 +100,18 @@ pub fn pause(text: &str) -> Result<Duration, String> {
     Ok(pause)
 }
 
+/// Where a gateway is: a path may come before its own ones, nothing after.
+pub fn base_url(text: &str) -> Result<String, &'static str> {
+    let rest = text
+        .strip_prefix("http://")
+        .or_else(|| text.strip_prefix("https://"));
+    let good = rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'));
+    if !good || text.contains(['?', '#', '@']) || text.contains(char::is_whitespace) {
+        return Err("write http://HOST:PORT or https://HOST, with no more than a path behind it");
+    }
+    Ok(text.to_owned())
+}
+
 /// Whether it is one of the shapes served, without user and password.
 pub fn is_redis_url(url: &str) -> bool {
     let host = url

@@ -10,18 +10,23 @@ use tests::process::cache;
 
 const HOME: &str = "siar";
 
-/// A cluster with all kinds that the chart can make. The accounts and priorities that Pods name are not there.
+/// A cluster with all kinds that the chart can make, and addresses of both families. The accounts and priorities that Pods
+/// name are not there.
 async fn cluster() -> Cluster {
-    let setup = Setup::default().flag("disable-admission-plugins", "ServiceAccount,Priority");
+    let setup = Setup::default()
+        .flag("disable-admission-plugins", "ServiceAccount,Priority")
+        .flag("service-cluster-ip-range", "10.96.0.0/16,fd00:10:96::/112");
     let cluster = setup.start().await;
     cluster.install_crd().await;
-    let folder = cache().join("crds");
-    let entries = std::fs::read_dir(&folder);
-    let entries = entries.unwrap_or_else(|_| panic!("{} is missing; tests/run fetches it", folder.display()));
-    for entry in entries {
-        let path = entry.unwrap().path();
+    let fetched = cache().join("crds");
+    let fetched = std::fs::read_dir(&fetched)
+        .unwrap_or_else(|_| panic!("{} is missing; tests/run fetches it", fetched.display()));
+    let fetched = fetched.map(|entry| entry.unwrap().path());
+    let own = chart().join("../../tests/fixtures/backendconfigs.cloud.google.com.yaml");
+    for path in fetched.chain([own]) {
         if path.extension().is_some_and(|end| end == "yaml") {
-            cluster.apply_yaml(&std::fs::read_to_string(path).unwrap()).await;
+            let yaml = std::fs::read_to_string(path).unwrap();
+            cluster.apply_yaml(&yaml).await;
         }
     }
     let established = ["wait", "--for=condition=Established", "crd", "--all"];
@@ -37,7 +42,12 @@ async fn namespaces(cluster: &Cluster, variants: &[Variant]) {
         if name == "default" {
             continue;
         }
-        let labels = ["enforce", "warn"].map(|mode| (format!("pod-security.kubernetes.io/{mode}"), json!("restricted")));
+        let labels = ["enforce", "warn"].map(|mode| {
+            (
+                format!("pod-security.kubernetes.io/{mode}"),
+                json!("restricted"),
+            )
+        });
         let labels: serde_json::Map<_, _> = labels.into_iter().collect();
         let namespace = json!({
             "apiVersion": "v1", "kind": "Namespace",
@@ -68,12 +78,20 @@ fn pod(owner: &Value, template: &Value) -> Value {
 async fn pods(cluster: &Cluster, variant: &Variant) -> Vec<String> {
     let mut faults = Vec::new();
     for (title, template) in variant.pods() {
-        let owner = variant.objects.iter().find(|object| self::title(object) == title).unwrap();
+        let owner = variant
+            .objects
+            .iter()
+            .find(|object| self::title(object) == title)
+            .unwrap();
         let path = format!("/api/v1/namespaces/{HOME}/pods?dryRun=All&fieldValidation=Strict");
         let answer = cluster.create(&path, &pod(owner, template)).await;
         if answer.status != 201 || answer.header("warning").is_some() {
             let name = &variant.name;
-            faults.push(format!("{name}: a Pod of {title}: {:?}: {}", answer.header("warning"), answer.text()));
+            faults.push(format!(
+                "{name}: a Pod of {title}: {:?}: {}",
+                answer.header("warning"),
+                answer.text()
+            ));
         }
     }
     faults
@@ -85,23 +103,46 @@ async fn every_object_of_every_variant_is_taken_without_a_warning() {
     let cluster = cluster().await;
     namespaces(&cluster, variants).await;
     let apply = [
-        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict",
-        "--warnings-as-errors", "--namespace", HOME, "--filename=-",
+        "apply",
+        "--server-side",
+        "--force-conflicts",
+        "--dry-run=server",
+        "--validate=strict",
+        "--warnings-as-errors",
+        "--filename=-",
     ];
     let mut faults = Vec::new();
     for variant in variants {
         let name = &variant.name;
         match cluster.kubectl_as(ADMIN, &apply, &variant.text).await {
-            Ok(told) => assert_eq!(told.lines().count(), variant.objects.len(), "{name}: {told}"),
+            Ok(told) => assert_eq!(
+                told.lines().count(),
+                variant.objects.len(),
+                "{name}: {told}"
+            ),
             Err(error) => faults.push(format!("{name}: {error}")),
         }
         faults.extend(pods(&cluster, variant).await);
     }
     none(&faults);
-    let kinds: BTreeSet<_> = variants.iter().flat_map(|variant| &variant.objects).map(kind).collect();
+    let kinds: BTreeSet<_> = variants
+        .iter()
+        .flat_map(|variant| &variant.objects)
+        .map(kind)
+        .collect();
     for kind in [
-        "Channel", "HTTPRoute", "HorizontalPodAutoscaler", "Ingress", "PodDisruptionBudget", "PodMonitor",
-        "PrometheusRule", "ScaledObject", "ServiceMonitor", "StatefulSet",
+        "BackendConfig",
+        "BackendTrafficPolicy",
+        "Channel",
+        "HTTPRoute",
+        "HorizontalPodAutoscaler",
+        "Ingress",
+        "PodDisruptionBudget",
+        "PodMonitor",
+        "PrometheusRule",
+        "ScaledObject",
+        "ServiceMonitor",
+        "StatefulSet",
     ] {
         assert!(kinds.contains(kind), "no variant has a {kind}: {kinds:?}");
     }
@@ -118,13 +159,25 @@ async fn a_pod_that_is_not_restricted_and_a_field_that_is_not_there_are_noticed(
     loose["spec"]["hostNetwork"] = json!(true);
     let path = format!("/api/v1/namespaces/{HOME}/pods?dryRun=All");
     let refused = cluster.create(&path, &loose).await.expect(403);
-    assert!(refused.text().contains("PodSecurity"), "{title}: {}", refused.text());
+    assert!(
+        refused.text().contains("PodSecurity"),
+        "{title}: {}",
+        refused.text()
+    );
     let monitor = json!({
         "apiVersion": "monitoring.coreos.com/v1", "kind": "ServiceMonitor",
         "metadata": { "name": "try" },
         "spec": { "selector": {}, "endpoints": [{ "prot": "admin" }] },
     });
-    let apply = ["apply", "--server-side", "--dry-run=server", "--validate=strict", "--filename=-"];
-    let refused = cluster.kubectl_as(ADMIN, &apply, &monitor.to_string()).await;
+    let apply = [
+        "apply",
+        "--server-side",
+        "--dry-run=server",
+        "--validate=strict",
+        "--filename=-",
+    ];
+    let refused = cluster
+        .kubectl_as(ADMIN, &apply, &monitor.to_string())
+        .await;
     assert!(refused.unwrap_err().contains("prot"));
 }

@@ -28,21 +28,36 @@ async fn images_are_those_of_this_version_and_a_pinned_redis() {
     assert_eq!(of(&images, "Deployment/siar-operator"), own("operator"));
     let redis = of(&images, "StatefulSet/siar-redis");
     let tag = redis.strip_prefix("docker.io/library/redis:").unwrap();
-    assert!(tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains('.'), "{tag} moves");
+    assert!(
+        tag.starts_with(|c: char| c.is_ascii_digit()) && tag.contains('.'),
+        "{tag} moves"
+    );
 }
 
 #[tokio::test]
 async fn images_are_replaced_by_repository_tag_and_digest() {
     let digest = format!("sha256:{}", "a".repeat(64));
     let options = Options::default()
-        .set("gateway.image.repository", &json!("registry.example.com/gateway"))
+        .set(
+            "gateway.image.repository",
+            &json!("registry.example.com/gateway"),
+        )
         .set("gateway.image.tag", &json!("9.9.9"))
         .set("operator.image.digest", &json!(digest))
-        .set("redis.embedded.image.repository", &json!("registry.example.com/redis"));
+        .set(
+            "redis.embedded.image.repository",
+            &json!("registry.example.com/redis"),
+        );
     let images = images(&options).await;
-    assert_eq!(of(&images, "Deployment/siar-gateway"), "registry.example.com/gateway:9.9.9");
+    assert_eq!(
+        of(&images, "Deployment/siar-gateway"),
+        "registry.example.com/gateway:9.9.9"
+    );
     let operator = of(&images, "Deployment/siar-operator");
-    assert!(operator.starts_with("ghcr.io/siar-dev/operator") && operator.ends_with(&digest), "{operator}");
+    assert!(
+        operator.starts_with("ghcr.io/siar-dev/operator") && operator.ends_with(&digest),
+        "{operator}"
+    );
     assert!(of(&images, "StatefulSet/siar-redis").starts_with("registry.example.com/redis:"));
 }
 

@@ -46,7 +46,9 @@ fn passes(variant: &Variant, client: &Client, server: &Server) -> bool {
         ingress && fits(&policy["spec"]["podSelector"], &pod["metadata"]["labels"])
     });
     let about: Vec<_> = about.collect();
-    let mut rules = about.iter().flat_map(|policy| list(&policy["spec"]["ingress"]));
+    let mut rules = about
+        .iter()
+        .flat_map(|policy| list(&policy["spec"]["ingress"]));
     about.is_empty() || rules.any(|rule| lets(rule, client, port))
 }
 
@@ -61,7 +63,10 @@ fn lets(rule: &Value, client: &Client, port: &Value) -> bool {
             Some(selector) => fits(selector, &namespace),
             None => client.namespace == "siar" && peer.get("podSelector").is_some(),
         };
-        spaces && peer.get("podSelector").is_none_or(|selector| fits(selector, &client.labels))
+        spaces
+            && peer
+                .get("podSelector")
+                .is_none_or(|selector| fits(selector, &client.labels))
     };
     (ports.is_empty() || ports.iter().any(at)) && (peers.is_empty() || peers.iter().any(from))
 }
@@ -80,7 +85,11 @@ async fn by_default_all_that_the_system_is_made_of_passes() {
     let prometheus = somebody("monitoring");
     let app = somebody("shop");
     assert!(passes(&variant, &browser, &PUBLIC));
-    assert!(passes(&variant, &own(&variant, "-operator"), &GATEWAY_ADMIN));
+    assert!(passes(
+        &variant,
+        &own(&variant, "-operator"),
+        &GATEWAY_ADMIN
+    ));
     assert!(passes(&variant, &prometheus, &GATEWAY_ADMIN));
     assert!(passes(&variant, &prometheus, &OPERATOR_ADMIN));
     assert!(passes(&variant, &own(&variant, "-gateway"), &REDIS));
@@ -105,6 +114,30 @@ async fn named_namespaces_are_the_only_ones_that_pass() {
     assert!(!passes(&variant, &other, &REDIS));
     assert!(passes(&variant, &own(&variant, "-gateway"), &REDIS));
     assert!(passes(&variant, &other, &PUBLIC));
+}
+
+#[tokio::test]
+async fn releases_of_one_home_know_each_other_by_what_their_pods_are() {
+    let closed = |name: &str| {
+        Options::default()
+            .set("nameOverride", &json!(name))
+            .set("networkPolicy.metricsFrom", &json!([]))
+            .set("redis.allowFrom", &json!([]))
+    };
+    let (one, other) = (rendered(&closed("a")).await, rendered(&closed("b")).await);
+    assert!(passes(&one, &own(&other, "-operator"), &GATEWAY_ADMIN));
+    assert!(passes(&one, &own(&other, "-gateway"), &REDIS));
+    for (client, server) in [
+        ("-gateway", GATEWAY_ADMIN),
+        ("-operator", REDIS),
+        ("-smoke", GATEWAY_ADMIN),
+        ("-smoke", REDIS),
+    ] {
+        assert!(!passes(&one, &own(&other, client), &server), "{client}");
+    }
+    let bare = somebody("siar");
+    assert!(!passes(&one, &bare, &GATEWAY_ADMIN) && !passes(&one, &bare, &REDIS));
+    assert!(passes(&one, &own(&other, "-smoke"), &PUBLIC));
 }
 
 #[tokio::test]

@@ -10,39 +10,63 @@ use tests::helm::chart;
 const GOLDEN: &str = "tests/golden/chart";
 const MARKS: [&str; 2] = ["<!-- values -->\n", "<!-- /values -->"];
 
-/// A rendered variant without what is golden by itself: the schema of Channels, the drawing of dashboards.
-fn brief(text: &str) -> String {
-    let mut brief = String::new();
-    for document in text.split_inclusive("\n---\n") {
-        let definition = document.contains("\nkind: CustomResourceDefinition\n");
-        let dashboards =
-            document.contains("\nkind: ConfigMap\n") && document.contains("grafana_dashboard");
-        let end = if document.ends_with("\n---\n") {
-            "---\n"
-        } else {
-            ""
-        };
-        match (document.split_once("\nspec:"), document.split_once("\ndata:")) {
-            (Some((head, _)), _) if definition => {
-                brief += head;
-                brief += "\nspec: # as in crds/channels.siar.dev.yaml\n";
-                brief += end;
-            }
-            (_, Some((head, body))) if dashboards => {
-                brief += head;
-                brief += "\ndata: # as in charts/siar/files/dashboards\n";
-                // Only the keys, which are indented by two.
-                let key = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
-                for line in body.lines().filter(key) {
-                    let (name, _) = line.split_once(": ").unwrap_or((line, ""));
-                    brief += &format!("{}: …\n", name.trim_end_matches(':'));
-                }
-                brief += end;
-            }
-            _ => brief += document,
-        }
+/// The variant without values, which the others are compared with.
+const DEFAULT: &str = "default";
+
+/// The documents of a rendered variant, each without what is golden by itself: the schema of Channels, the drawing of
+/// dashboards.
+fn documents(text: &str) -> Vec<String> {
+    let documents = text.trim_start_matches("---\n").split("\n---\n");
+    documents
+        .map(|document| brief(document.trim_end()))
+        .collect()
+}
+
+fn brief(document: &str) -> String {
+    let definition = document.contains("\nkind: CustomResourceDefinition\n");
+    let dashboards =
+        document.contains("\nkind: ConfigMap\n") && document.contains("grafana_dashboard");
+    if let Some((head, _)) = document.split_once("\nspec:").filter(|_| definition) {
+        return format!("{head}\nspec: # as in crds/channels.siar.dev.yaml");
     }
-    brief
+    if let Some((head, body)) = document.split_once("\ndata:").filter(|_| dashboards) {
+        // Only the keys, which are indented by two.
+        let key = |line: &&str| line.starts_with("  ") && !line.starts_with("   ");
+        let keys = body.lines().filter(key);
+        let keys = keys.filter_map(|line| Some(format!("\n{}: …", line.split_once(':')?.0)));
+        let keys: String = keys.collect();
+        return format!("{head}\ndata: # as in charts/siar/files/dashboards{keys}");
+    }
+    document.into()
+}
+
+/// What a document is: `Kind/name`.
+fn name(document: &str) -> String {
+    let object = objects(document).remove(0);
+    title(&object)
+}
+
+/// What of a variant is other than in the default one: whole documents, and the names of those that are not there.
+fn golden(variant: &[String], default: &[String]) -> String {
+    let names: Vec<_> = variant.iter().map(|document| name(document)).collect();
+    let gone = default.iter().map(|document| name(document));
+    let gone: Vec<_> = gone.filter(|name| !names.contains(name)).collect();
+    let other: Vec<_> = variant
+        .iter()
+        .filter(|document| !default.contains(document))
+        .collect();
+    let same = variant.len() - other.len();
+    let mut golden = String::new();
+    if !default.is_empty() {
+        golden += &format!("# {same} objects are as in {DEFAULT}.yaml.\n");
+    }
+    for name in gone {
+        golden += &format!("# There is no {name}.\n");
+    }
+    for document in other {
+        golden += &format!("---\n{document}\n");
+    }
+    golden
 }
 
 #[tokio::test]
@@ -57,11 +81,21 @@ async fn the_definition_that_is_rendered_is_that_of_the_types() {
 async fn golden_variants_are_what_helm_renders() {
     let mut kept = BTreeSet::new();
     let mut stale = Vec::new();
-    for variant in variants().await {
+    let variants = variants().await;
+    let default = variants.iter().find(|variant| variant.name == DEFAULT);
+    let default = documents(&default.expect("there is one without values").text);
+    for variant in variants {
         let file = format!("{}.yaml", variant.name);
         let path = format!("{GOLDEN}/{file}");
         kept.insert(file);
-        let fresh = brief(&variant.text);
+        let documents = documents(&variant.text);
+        assert_eq!(documents.len(), variant.objects.len(), "{}", variant.name);
+        let others = if variant.name == DEFAULT {
+            &[]
+        } else {
+            &default[..]
+        };
+        let fresh = golden(&documents, others);
         stale.extend(golden::stale(&path, &fresh));
     }
     none(&stale);
@@ -102,7 +136,12 @@ fn every_value_says_what_it_is_for() {
     assert!(rows.len() > 50, "{} of them", rows.len());
     let bare = rows.iter().filter(|row| row.says.is_empty());
     let bare: Vec<_> = bare
-        .map(|row| format!("values.yaml: {} has no comment that begins with -- above it", row.path))
+        .map(|row| {
+            format!(
+                "values.yaml: {} has no comment that begins with -- above it",
+                row.path
+            )
+        })
         .collect();
     none(&bare);
 }

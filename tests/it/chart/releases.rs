@@ -57,7 +57,14 @@ impl Site {
 
     /// An object, if it is there: `deployment/siar-gateway`.
     async fn find(&self, namespace: &str, object: &str) -> Option<Value> {
-        let arguments = ["get", object, "--namespace", namespace, "--output=json", "--ignore-not-found"];
+        let arguments = [
+            "get",
+            object,
+            "--namespace",
+            namespace,
+            "--output=json",
+            "--ignore-not-found",
+        ];
         let text = self.cluster.kubectl(&arguments).await;
         (!text.is_empty()).then(|| serde_json::from_str(&text).unwrap())
     }

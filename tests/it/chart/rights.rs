@@ -148,6 +148,17 @@ async fn who_writes_a_channel_uses_the_secrets_beside_it_so_view_may_only_read()
             assert!(verbs.contains(verb), "{role}: {verbs:?}");
         }
     }
+    // What the admin of a namespace may not be taken to have, to give it to an operator there.
+    let lent = variant
+        .object("ClusterRole", "channels.siar.dev-admin")
+        .unwrap();
+    let lent = rules(lent);
+    let lent: Vec<_> = lent.iter().map(|rule| rule.trim_end()).collect();
+    let expected = [
+        "create on events.k8s.io/events",
+        "patch on siar.dev/channels/status",
+    ];
+    assert_eq!(lent, expected);
     let options = Options::default().set("rbac.aggregate", &json!(false));
     let bare = rendered(&options).await;
     let roles: Vec<_> = bare.kind("ClusterRole").into_iter().map(title).collect();

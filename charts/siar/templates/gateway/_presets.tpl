@@ -2,6 +2,11 @@
 What each way in needs for streams that stay open for hours, as YAML; values of the same name win. The README tells why.
 */}}
 
+{{/* Seconds that a balancer keeps the connections of a pod that leaves: as long as the pod has, and the hour at most that ALB and GKE take. */}}
+{{- define "siar.preset.draining" -}}
+{{- min 3600 (include "siar.gateway.grace" . | int64) -}}
+{{- end -}}
+
 {{/* Annotations of the Ingress. */}}
 {{- define "siar.preset.ingress" -}}
 {{- $preset := .Values.gateway.ingress.preset -}}
@@ -21,7 +26,7 @@ traefik.ingress.kubernetes.io/router.tls: "true"
 {{- else if eq $preset "alb" -}}
 alb.ingress.kubernetes.io/target-type: ip
 alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=4000
-alb.ingress.kubernetes.io/target-group-attributes: load_balancing.algorithm.type=least_outstanding_requests,deregistration_delay.timeout_seconds={{ include "siar.gateway.grace" . }}
+alb.ingress.kubernetes.io/target-group-attributes: load_balancing.algorithm.type=least_outstanding_requests,deregistration_delay.timeout_seconds={{ include "siar.preset.draining" . }}
 # The public port has no page of its own: that it says so shows that it is there.
 alb.ingress.kubernetes.io/healthcheck-path: /
 alb.ingress.kubernetes.io/success-codes: "404"

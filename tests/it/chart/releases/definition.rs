@@ -36,7 +36,9 @@ fn copy(from: &Path, to: &Path) {
 async fn is_newest(site: &Site) -> bool {
     let crd = site.get(HOME, "crd/channels.siar.dev").await;
     let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
-    schema["properties"]["spec"]["properties"].get("wildcard").is_some()
+    schema["properties"]["spec"]["properties"]
+        .get("wildcard")
+        .is_some()
 }
 
 /// Waits until a Channel has that value for the newer field.
@@ -44,7 +46,9 @@ async fn until_wildcard(site: &Site, expected: Option<bool>) {
     until(format!("wildcard to be {expected:?}"), || async {
         let channel = site.get(SHOP, "channel/orders").await;
         let seen = channel["spec"]["wildcard"].as_bool();
-        (seen == expected).then_some(()).ok_or(format!("it is {seen:?}"))
+        (seen == expected)
+            .then_some(())
+            .ok_or(format!("it is {seen:?}"))
     })
     .await;
 }

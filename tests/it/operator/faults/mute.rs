@@ -1,6 +1,7 @@
 //! Pods that are ready and give no report, or none that can be read.
 
 use super::*;
+use crate::operator::ready_pod;
 use serde_json::json;
 use std::net::SocketAddr;
 use tests::cluster::ADMIN;
@@ -41,35 +42,6 @@ async fn port(says: Says) -> SocketAddr {
     address
 }
 
-/// A ready Pod of the fleet `edge` with that admin port.
-async fn make(cluster: &Cluster, name: &str, admin: SocketAddr) {
-    let pods = "/api/v1/namespaces/siar/pods";
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": { "name": name, "labels": { "siar.dev/gateway": "edge" } },
-        "spec": {
-            "nodeName": "node-1", "automountServiceAccountToken": false,
-            "serviceAccountName": "siar-gateway-edge",
-            "containers": [{
-                "name": "gateway", "image": "siar-gateway",
-                "ports": [{ "name": "admin", "containerPort": admin.port() }],
-            }],
-        },
-    });
-    let _ = cluster.create(pods, &pod).await.expect(201);
-    let status = json!({ "status": {
-        "phase": "Running", "podIP": admin.ip(), "podIPs": [{ "ip": admin.ip() }],
-        "conditions": [{ "type": "Ready", "status": "True" }],
-    } });
-    let path = format!("{pods}/{name}/status");
-    let _ = cluster
-        .api(ADMIN)
-        .merge(&path, &status)
-        .send()
-        .await
-        .expect(200);
-}
-
 #[tokio::test]
 async fn pods_without_a_report_are_named_and_neither_delay_nor_spoil_anything_else() {
     let cluster = Cluster::start().await;
@@ -105,7 +77,7 @@ async fn pods_without_a_report_are_named_and_neither_delay_nor_spoil_anything_el
         ("edge-odd", Says::Rubbish),
         ("edge-vast", Says::TooMuch),
     ] {
-        make(&world.cluster, name, port(says).await).await;
+        ready_pod(&world.cluster, "edge", name, port(says).await).await;
     }
     until("all three to be named", || async {
         let why = world
