@@ -85,13 +85,6 @@ impl Position {
         epoch: Epoch::NONE,
         offset: 0,
     };
-
-    /// The place just before it.
-    #[must_use]
-    pub fn before(self) -> Self {
-        let offset = self.offset.saturating_sub(1);
-        Self { offset, ..self }
-    }
 }
 
 impl fmt::Display for Position {
