@@ -217,7 +217,7 @@ impl Sequence {
             self.gap(GapReason::Epoch, at, out);
         }
         let followed = self.follow(page, out);
-        if page.more && followed {
+        if page.more && (followed || page.frames.is_empty()) {
             self.read(self.lineage.position(), out);
         } else {
             self.settle(followed || page.lost.is_some(), page.lost.is_some(), out);
@@ -349,12 +349,10 @@ impl Sequence {
         if let Some(Position { epoch, offset }) = frame.position() {
             let offset = offset.saturating_sub(1);
             self.lineage.advance(epoch, frame.first(), offset);
+            let known = known.filter(|known| offset <= known.last);
             let position = Position { epoch, offset };
-            self.gap(
-                reason,
-                known.map_or(position, |known| known.at(offset)),
-                out,
-            );
+            let position = known.map_or(position, |known| known.at(offset));
+            self.gap(reason, position, out);
         }
     }
 
