@@ -12,6 +12,7 @@ mod client;
 mod desk;
 mod keeper;
 mod rig;
+mod weather;
 mod witness;
 mod world;
 

@@ -202,13 +202,16 @@ impl Keeper {
                 page.lost.get_or_insert(GapReason::TooOld);
                 page.from = page.lineage.position();
             }
-            Some(node) if !page.lineage.admits(node.position(), node.frame.first()) => {}
+            Some(node)
+                if node.offset > page.from.offset.max(page.lineage.last) + 1
+                    || !page.lineage.admits(node.position(), node.frame.first()) =>
+            {
+                page.more = true;
+                return page;
+            }
             Some(node) if node.offset != page.from.offset + 1 => {
                 page.lost.get_or_insert(GapReason::TooOld);
-                page.from = match node.position() {
-                    at if at.offset - 1 > page.lineage.last => at.before(),
-                    at => page.lineage.at(at.offset - 1),
-                };
+                page.from = page.lineage.at(node.offset - 1);
             }
             None | Some(_) => {}
         }

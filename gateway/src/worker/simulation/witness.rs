@@ -3,7 +3,7 @@
 //! Owns: what must never happen. A message comes once and in order; between two of them none is missing that the
 //! server did not forget, unless a gap stands there; a gap is told only where something is lost. Beyond what is
 //! promised: messages that the server forgot before anybody here heard of them are missed by nobody; each time that
-//! it forgets, whoever had more may be told a gap, and what is kept comes again to those whose epoch it forgot.
+//! it forgets, whoever had more may be told a gap by history and by a ring that hears late, and what is kept comes again to those whose epoch it forgot.
 //! Without history a gap is told to all of a gateway, also to a stream that is ahead of what the gateway heard.
 
 use super::keeper::{Keeper, Serial};
@@ -22,6 +22,8 @@ pub struct Witness {
     newest: Serial,
     /// Gaps that it was told although it had missed nothing that is left.
     idle_gaps: u32,
+    /// A gap that comes after the message that it belongs before.
+    owed: bool,
     pub frames: u32,
     pub gaps: u32,
 }
@@ -40,8 +42,11 @@ impl Witness {
         let node = &keeper.nodes[serial];
         let at = node.frame.position();
         assert!(self.newest < Some(serial), "{at:?} came twice or late");
+        let all_between = keeper.leads(node.parent, self.at);
+        // Without history it is told when the subscription stands again that an epoch passed unheard.
+        self.owed |= !all_between;
         assert!(
-            keeper.leads(node.parent, self.at),
+            all_between || (!keeper.keeps() && node.offset == node.frame.first()),
             "something is missing before {at:?}"
         );
         (self.at, self.newest) = (Some(serial), Some(serial));
@@ -55,7 +60,7 @@ impl Witness {
         let mut lost = keeper.between(self.at, to).peekable();
         if lost.peek().is_none() {
             self.idle_gaps += 1;
-            let forgot = reason == GapReason::Epoch && self.idle_gaps <= keeper.disasters;
+            let forgot = reason == GapReason::Epoch && self.idle_gaps <= 2 * keeper.disasters;
             assert!(
                 forgot || !keeper.keeps(),
                 "a gap {reason:?} to {id} where nothing is lost"
@@ -76,6 +81,7 @@ impl Witness {
             // Where it stood means nothing to the server: all that is kept comes, seen or not.
             self.newest = self.newest.min(to);
         }
+        self.owed = false;
         self.at = to;
         self.id = Some(id);
         self.gaps += 1;
@@ -88,6 +94,7 @@ impl Witness {
 
     /// Everything has settled: it must have all that the server has not forgotten.
     pub fn settled(&self, keeper: &Keeper) {
+        assert!(!self.owed, "a gap was never told");
         let (id, tip) = (self.id, keeper.lineage().position());
         assert!(
             keeper.leads(keeper.tip(), self.at),

@@ -7,62 +7,12 @@ use super::client::{Client, Stage};
 use super::desk::Desk;
 use super::keeper::Keeper;
 use super::rig::{GATEWAYS, Push, Rig};
+use super::weather::Weather;
 use crate::broker::Target;
 
 const CLIENTS: u32 = 3;
 /// Moves of one schedule before the calm.
 const MOVES: u32 = 75;
-
-/// What may go wrong in a schedule.
-#[derive(Clone, Copy, Debug)]
-pub struct Weather {
-    /// Messages kept; 0: live only.
-    history: usize,
-    /// Messages in a page.
-    page: usize,
-    lose: bool,
-    repeat: bool,
-    reorder: bool,
-    cut: bool,
-    refuse: bool,
-    restart: bool,
-    roll_back: bool,
-    flush: bool,
-    expire: bool,
-    fall_out: bool,
-    park: bool,
-    /// Streams prefer the gateway with the small mailbox.
-    crowd: bool,
-    leave: bool,
-}
-
-impl Weather {
-    fn draw(chance: &mut Chance) -> Self {
-        let history = match chance.below(5) {
-            0 => 0,
-            1 => 1 + chance.count(3),
-            2 => 4 + chance.count(5),
-            _ => 1000,
-        };
-        Self {
-            history,
-            page: 1 + chance.count(4),
-            lose: chance.one_in(2),
-            repeat: chance.one_in(3),
-            reorder: chance.one_in(3),
-            cut: chance.one_in(2),
-            refuse: chance.one_in(4),
-            restart: chance.one_in(3),
-            roll_back: chance.one_in(3),
-            flush: chance.one_in(6),
-            expire: history > 0 && chance.one_in(8),
-            fall_out: chance.one_in(3),
-            park: chance.one_in(2),
-            crowd: chance.one_in(4),
-            leave: chance.one_in(2),
-        }
-    }
-}
 
 /// Everything.
 pub struct World<'a> {
@@ -195,7 +145,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Two messages of one connection change places.
+    /// Two messages of one connection and epoch change places; a server that begins an epoch was away.
     fn reorder(&mut self, gateway: usize) {
         let pushes = &mut self.rig.gateways[gateway].link.pushes;
         if pushes.len() < 2 {
@@ -203,8 +153,13 @@ impl<'a> World<'a> {
         }
         let first = self.chance.count(pushes.len());
         let second = self.chance.count(pushes.len());
-        if let (Push::Frame(_, one), Push::Frame(_, other)) = (&pushes[first], &pushes[second])
-            && one == other
+        let epoch = |serial: usize| {
+            let position = self.keeper.nodes[serial].frame.position();
+            position.map(|position| position.epoch)
+        };
+        if let (&Push::Frame(one, session), &Push::Frame(other, same)) =
+            (&pushes[first], &pushes[second])
+            && (session, epoch(one)) == (same, epoch(other))
         {
             pushes.swap(first, second);
             self.tell(|_| format!("gateway {gateway}: {first} and {second} change places"));
