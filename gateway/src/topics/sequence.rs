@@ -159,7 +159,8 @@ impl Sequence {
         let guessed_well = guessed.is_none_or(|(older, newer)| continues(&lineage, older, newer));
         if had_all {
             if !guessed_well {
-                self.gap(GapReason::Epoch, at, out);
+                // Late, and so without a position: streams that stand there already must hear it.
+                self.lost(GapReason::Epoch, out);
             }
             return;
         }
