@@ -181,6 +181,16 @@ impl Lineage {
         Position { epoch, offset }
     }
 
+    /// Whether a message here, in an epoch that began with `first`, is of this line or was numbered after it.
+    /// Otherwise it was numbered by a server that has forgotten this line.
+    #[must_use]
+    pub fn admits(&self, position: Position, first: u64) -> bool {
+        let oldest = self.epochs.first().map_or(u64::MAX, |&(_, first)| first);
+        position.offset < oldest
+            || first > self.last
+            || self.at(position.offset).epoch == position.epoch
+    }
+
     /// Judges a cursor: good while its offset lies below the first offset of the next epoch.
     #[must_use]
     pub fn judge(&self, cursor: Position) -> Judged {
@@ -293,5 +303,20 @@ mod tests {
         assert_eq!(lineage.at(5).epoch, old);
         assert_eq!(lineage.at(6).epoch, new);
         assert_eq!(lineage.position().to_string(), "bbbbbb-9");
+    }
+
+    #[test]
+    fn a_message_of_a_line_that_the_server_began_since_is_told_apart() {
+        let [old, new, other] =
+            ["aaaaaa", "bbbbbb", "cccccc"].map(|text| text.parse::<Epoch>().expect("an epoch"));
+        let lineage = Lineage {
+            epochs: vec![(old, 3), (new, 6)],
+            last: 9,
+        };
+        let admits = |epoch, offset, first| lineage.admits(Position { epoch, offset }, first);
+        assert!(admits(old, 5, 3) && admits(new, 6, 6) && admits(new, 10, 6));
+        assert!(admits(other, 11, 10), "begun after what is remembered");
+        assert!(admits(other, 2, 1), "older than what is remembered");
+        assert!(!admits(old, 6, 3) && !admits(other, 4, 4) && !admits(other, 9, 8));
     }
 }

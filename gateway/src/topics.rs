@@ -350,7 +350,8 @@ impl Topics {
             .or(Err(PublishError::Busy))
     }
 
-    fn tick(&self, now: Now) {
+    /// What is due, once a second.
+    pub fn tick(&self, now: Now) {
         let named: Vec<Arc<Hub>> = self.named.read().values().cloned().collect();
         for hub in named.iter().chain([&self.own]) {
             hub.tick(now);

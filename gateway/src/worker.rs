@@ -17,6 +17,8 @@ pub mod opening;
 mod ready;
 mod recheck;
 mod ring;
+#[cfg(test)]
+mod simulation;
 mod slab;
 mod socket;
 mod stream;

@@ -53,40 +53,26 @@ async fn resume(
         return Ok(all(GapReason::UnknownCursor));
     };
     let positions = parse_cursor(text).ok();
-    if let Some(starts) = positions
+    let known = positions
         .as_ref()
-        .and_then(|positions| judge(positions, lineages))
-    {
-        return Ok(starts);
-    }
-    if let Some(found) = find_own(text, targets, topics).await? {
+        .is_some_and(|positions| are_ours(positions, lineages));
+    if !known && let Some(found) = find_own(text, targets, topics).await? {
         return beside(found, targets, topics).await;
     }
-    Ok(all(if positions.is_some() {
-        GapReason::Epoch
-    } else {
-        GapReason::UnknownCursor
-    }))
+    Ok(match positions {
+        Some(positions) if positions.len() == targets.len() => {
+            positions.into_iter().map(Start::After).collect()
+        }
+        Some(_) => all(GapReason::Epoch),
+        None => all(GapReason::UnknownCursor),
+    })
 }
 
-/// A cursor is one of ours if it has a position for each topic and at least one of their epochs is known;
-/// then each topic is judged alone.
-fn judge(positions: &[Position], lineages: &[&Lineage]) -> Option<Vec<Start>> {
-    if positions.len() != lineages.len() {
-        return None;
-    }
+/// Whether a cursor has a position for each topic and at least one of their epochs is known. History then
+/// judges each topic alone: what this process has heard of them may be older than the cursor.
+fn are_ours(positions: &[Position], lineages: &[&Lineage]) -> bool {
     let listed = |(position, lineage): (&Position, &&Lineage)| lineage.lists(position.epoch);
-    if !positions.iter().zip(lineages).any(listed) {
-        return None;
-    }
-    let starts = positions.iter().zip(lineages).map(|(position, lineage)| {
-        if lineage.lists(position.epoch) {
-            Start::After(*position)
-        } else {
-            Start::Lost(GapReason::Epoch)
-        }
-    });
-    Some(starts.collect())
+    positions.len() == lineages.len() && positions.iter().zip(lineages).any(listed)
 }
 
 /// A message that a publisher gave an id of its own.
@@ -166,41 +152,28 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(cursor: &str, expected: Option<&[Start]>) {
+    fn check(cursor: &str, expected: bool) {
         let lineages = [
             lineage(&[("aaaaaa", 1), ("bbbbbb", 6)], 9),
             lineage(&[("cccccc", 1)], 4),
         ];
         let positions = parse_cursor(cursor).unwrap();
-        let starts = judge(&positions, &lineages.each_ref());
-        assert_eq!(starts.as_deref(), expected, "{cursor:?}");
-    }
-
-    fn after(position: &str) -> Start {
-        Start::After(position.parse().unwrap())
+        let ours = are_ours(&positions, &lineages.each_ref());
+        assert_eq!(ours, expected, "{cursor:?}");
     }
 
     #[test]
-    fn each_topic_of_a_known_cursor_is_judged_alone() {
-        check(
-            "bbbbbb-7~cccccc-2",
-            Some(&[after("bbbbbb-7"), after("cccccc-2")]),
-        );
-        check(
-            "aaaaaa-3~zzzzzz-2",
-            Some(&[after("aaaaaa-3"), Start::Lost(GapReason::Epoch)]),
-        );
-        check(
-            "zzzzzz-3~0-0",
-            Some(&[Start::Lost(GapReason::Epoch), after("0-0")]),
-        );
+    fn a_cursor_with_one_known_epoch_is_ours() {
+        check("bbbbbb-7~cccccc-2", true);
+        check("aaaaaa-3~zzzzzz-2", true);
+        check("zzzzzz-3~0-0", true);
     }
 
     #[test]
-    fn a_cursor_of_other_topics_or_forgotten_epochs_is_none_of_ours() {
-        check("bbbbbb-7", None);
-        check("bbbbbb-7~cccccc-2~cccccc-2", None);
-        check("yyyyyy-7~zzzzzz-2", None);
+    fn a_cursor_of_other_topics_or_forgotten_epochs_may_be_an_own_id() {
+        check("bbbbbb-7", false);
+        check("bbbbbb-7~cccccc-2~cccccc-2", false);
+        check("yyyyyy-7~zzzzzz-2", false);
     }
 
     fn page(ids: &[(&str, u64)]) -> Page {

@@ -58,8 +58,22 @@ pub enum Mail {
     },
 }
 
+impl Mail {
+    /// What it is about.
+    #[must_use]
+    pub fn topic(&self) -> TopicId {
+        match self {
+            Self::Joined { topic, .. }
+            | Self::NotJoined { topic, .. }
+            | Self::Frame { topic, .. }
+            | Self::Gap { topic, .. }
+            | Self::Overflow { topic, .. }
+            | Self::Page { topic, .. } => *topic,
+        }
+    }
+}
+
 /// The mailbox of one worker.
-#[derive(Default)]
 pub struct Mailbox {
     state: Mutex<State>,
     /// No publisher should start; a copy of what `state` says, read without its lock.
@@ -68,21 +82,27 @@ pub struct Mailbox {
     room: Notify,
 }
 
-#[derive(Default)]
 struct State {
     queue: VecDeque<Mail>,
     frames: usize,
+    most_frames: usize,
     bytes: usize,
     overflowed: HashMap<TopicId, Option<Position>>,
 }
 
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self::of(MOST_FRAMES)
+    }
+}
+
 impl State {
     fn has_room(&self) -> bool {
-        self.frames < MOST_FRAMES && self.bytes < MOST_BYTES
+        self.frames < self.most_frames && self.bytes < MOST_BYTES
     }
 
     fn is_nearly_full(&self) -> bool {
-        self.frames >= MOST_FRAMES - SPARE_FRAMES || self.bytes >= MOST_BYTES - SPARE_BYTES
+        self.frames + SPARE_FRAMES >= self.most_frames || self.bytes >= MOST_BYTES - SPARE_BYTES
     }
 
     /// Marks go in front of the next mail, as soon as there is room.
@@ -93,9 +113,33 @@ impl State {
             }
         }
     }
+
+    /// The mark of a topic stands before what is posted about it later, room or not: a ring never goes back.
+    fn post_mark_of(&mut self, topic: TopicId) {
+        if let Some(position) = self.overflowed.remove(&topic) {
+            self.queue.push_back(Mail::Overflow { topic, position });
+        }
+    }
 }
 
 impl Mailbox {
+    /// A mailbox for so many frames.
+    #[must_use]
+    pub fn of(most_frames: usize) -> Self {
+        Self {
+            state: Mutex::new(State {
+                queue: VecDeque::new(),
+                frames: 0,
+                most_frames,
+                bytes: 0,
+                overflowed: HashMap::new(),
+            }),
+            full: AtomicBool::default(),
+            waker: AtomicWaker::new(),
+            room: Notify::new(),
+        }
+    }
+
     /// Posts `mail`. A frame that finds no room is dropped and its topic marked; everything else is
     /// bounded by the requests of the worker itself and always finds room.
     pub fn post(&self, mail: Mail) {
@@ -111,6 +155,8 @@ impl Mailbox {
             if state.is_nearly_full() {
                 self.full.store(true, Ordering::Release);
             }
+        } else {
+            state.post_mark_of(mail.topic());
         }
         state.queue.push_back(mail);
         drop(state);
@@ -162,5 +208,52 @@ impl Mailbox {
             }
             freed.await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::Message;
+    use crds::name::Topic;
+
+    fn position(offset: u64) -> Position {
+        let epoch = "aaaaaa".parse().expect("an epoch");
+        Position { epoch, offset }
+    }
+
+    fn frame(topic: TopicId, offset: u64) -> Mail {
+        let (name, message) = (Topic::new("t").expect("a topic"), Message::new("x"));
+        let message = message.expect("text");
+        let frame = Arc::new(Frame::new(name, message, Some(position(offset)), 1, 0));
+        Mail::Frame { topic, frame }
+    }
+
+    #[test]
+    fn what_was_dropped_is_marked_before_what_is_posted_later() {
+        let (mailbox, [topic, other]) = (Mailbox::of(1), [TopicId(1), TopicId(2)]);
+        for offset in 1..=3 {
+            mailbox.post(frame(topic, offset));
+        }
+        for topic in [other, topic] {
+            let (reason, position) = (GapReason::TooOld, Some(position(9)));
+            mailbox.post(Mail::Gap {
+                topic,
+                reason,
+                position,
+            });
+        }
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken);
+        let told = taken.iter().map(|mail| match mail {
+            Mail::Frame { .. } => format!("{} frame", mail.topic().0),
+            Mail::Overflow { position, .. } => {
+                let offset = position.map(|position| position.offset);
+                format!("{} overflow {offset:?}", mail.topic().0)
+            }
+            _ => format!("{} gap", mail.topic().0),
+        });
+        let told = Vec::from_iter(told);
+        assert_eq!(told, ["1 frame", "2 gap", "1 overflow Some(3)", "1 gap"]);
     }
 }

@@ -4,6 +4,7 @@
 //! the subscription, live frames, pages of history, a server that forgot. Never: waits, knows of
 //! workers or servers. Pure. Used by: `entry`, which carries out the steps.
 
+mod held;
 mod place;
 #[cfg(test)]
 mod tests;
@@ -11,8 +12,8 @@ mod tests;
 use crate::broker::{Page, Unavailable};
 use crate::close::GapReason;
 use crate::frame::Frame;
-use crate::position::{Judged, Lineage, Position};
-use place::{Place, before_epoch, reaches_back, up_to};
+use crate::position::{Epoch, Judged, Lineage, Position};
+use place::{Place, before_epoch, continues, reaches_back, up_to};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -54,6 +55,8 @@ pub struct Sequence {
     /// How many of the held frames had arrived when the read began.
     asked: usize,
     failures: u32,
+    /// An epoch that was taken for the one after another without looking at history, since there is none.
+    guessed: Option<(Epoch, Epoch)>,
     /// Arrived while joining or reading; looked at afterwards.
     resumed: Option<Lineage>,
 }
@@ -78,6 +81,7 @@ impl Sequence {
             held: VecDeque::new(),
             asked: 0,
             failures: 0,
+            guessed: None,
             resumed: None,
         }
     }
@@ -98,6 +102,9 @@ impl Sequence {
         if self.phase == Phase::Joining {
             self.phase = Phase::Following;
             self.lineage = lineage;
+            if !self.keeps {
+                self.drop_forgotten();
+            }
             // A held frame that the lineage has left behind was told to nobody and is owed to nobody.
             self.settle(true, true, out);
         }
@@ -116,10 +123,20 @@ impl Sequence {
             return;
         }
         match self.place(&frame) {
+            Place::Next if self.may_hide_others(&frame) => {
+                if self.keeps {
+                    let cursor = before_epoch(&frame);
+                    self.hold(frame);
+                    self.read(cursor, out);
+                } else {
+                    self.guess(&frame);
+                    self.deliver(frame, out);
+                }
+            }
             Place::Next => self.deliver(frame, out),
             Place::Past => {}
             Place::Stale if !self.keeps => {
-                self.gap_before(&frame, GapReason::Epoch, out);
+                self.gap_before(&frame, GapReason::Epoch, None, out);
                 self.deliver(frame, out);
             }
             Place::Stale | Place::Hole(_) => {
@@ -138,7 +155,13 @@ impl Sequence {
         let at = self.lineage.position();
         let judged = lineage.judge(at);
         let had_all = matches!(judged, Judged::Follows(_)) && lineage.last <= at.offset;
+        let guessed = self.guessed.take();
+        let guessed_well = guessed.is_none_or(|(older, newer)| continues(&lineage, older, newer));
         if had_all {
+            if !guessed_well {
+                // Late, and so without a position: streams that stand there already must hear it.
+                self.lost(GapReason::Epoch, out);
+            }
             return;
         }
         if self.keeps {
@@ -173,19 +196,19 @@ impl Sequence {
         self.failures = 0;
         let at = self.lineage.position();
         let forgotten = self.forget(&page.lineage);
-        let follows = matches!(page.lineage.judge(at), Judged::Follows(_));
-        if page.lost.is_some() && cursor != at && follows {
-            // The frame that named the cursor is forgotten, what was handed on is not.
+        let all_between = page.lost.is_none() && continues(&page.lineage, at.epoch, cursor.epoch);
+        if cursor != at && !all_between {
+            // The frame that named the cursor is forgotten, or another epoch lies before its own.
             self.read(at, out);
             return;
         }
         if let Some(reason) = page.lost {
-            if self.next_is_held() {
+            if self.next_is_held(&page.lineage) {
                 self.settle(true, false, out);
                 return;
             }
             if let Some(held) = self.held.front().filter(|held| reaches_back(page, held)) {
-                self.gap_before(&held.clone(), reason, out);
+                self.gap_before(&held.clone(), reason, Some(&page.lineage), out);
                 self.settle(true, true, out);
                 return;
             }
@@ -194,21 +217,23 @@ impl Sequence {
         } else if forgotten {
             self.gap(GapReason::Epoch, at, out);
         }
-        let followed = self.follow(&page.frames, out);
-        if page.more && followed {
+        let followed = self.follow(page, out);
+        if page.more && (followed || page.frames.is_empty()) {
             self.read(self.lineage.position(), out);
         } else {
             self.settle(followed || page.lost.is_some(), page.lost.is_some(), out);
         }
     }
 
-    fn follow(&mut self, frames: &[Arc<Frame>], out: Steps<'_>) -> bool {
+    fn follow(&mut self, page: &Page, out: Steps<'_>) -> bool {
         let mut followed = false;
-        for frame in frames {
+        for frame in &page.frames {
             match self.place(frame) {
                 Place::Past | Place::Stale => continue,
                 Place::Next => {}
-                Place::Hole(_) => self.gap_before(frame, GapReason::TooOld, out),
+                Place::Hole(_) => {
+                    self.gap_before(frame, GapReason::TooOld, Some(&page.lineage), out);
+                }
             }
             self.deliver(frame.clone(), out);
             followed = true;
@@ -269,7 +294,7 @@ impl Sequence {
                         (false, false) => GapReason::Overflow,
                         (false, true) => GapReason::Epoch,
                     };
-                    self.gap_before(&frame, reason, out);
+                    self.gap_before(&frame, reason, None, out);
                     self.deliver(frame, out);
                 }
             }
@@ -280,20 +305,6 @@ impl Sequence {
         }
     }
 
-    /// Drops what is held and was handed on since. Whether the next one is held, too.
-    fn next_is_held(&mut self) -> bool {
-        while let Some(frame) = self.held.front() {
-            match self.place(frame) {
-                Place::Past => {}
-                Place::Next => return true,
-                Place::Stale | Place::Hole(_) => return false,
-            }
-            self.held.pop_front();
-            self.asked = self.asked.saturating_sub(1);
-        }
-        false
-    }
-
     fn place(&self, frame: &Frame) -> Place {
         place::of(&self.lineage, frame)
     }
@@ -301,6 +312,18 @@ impl Sequence {
     fn begins_epoch(&self, frame: &Frame) -> bool {
         let epoch = frame.position().map(|position| position.epoch);
         epoch.is_some_and(|epoch| !self.lineage.lists(epoch))
+    }
+
+    /// Whether messages of an epoch that nobody here heard of may stand before this one.
+    fn may_hide_others(&self, frame: &Frame) -> bool {
+        frame.first() > 1 && self.begins_epoch(frame)
+    }
+
+    fn guess(&mut self, frame: &Frame) {
+        if let Some(position) = frame.position() {
+            let older = self.lineage.position().epoch;
+            self.guessed.get_or_insert((older, position.epoch));
+        }
     }
 
     fn deliver(&mut self, frame: Arc<Frame>, out: Steps<'_>) {
@@ -315,11 +338,22 @@ impl Sequence {
         out(Step::Gap { reason, position });
     }
 
-    fn gap_before(&mut self, frame: &Frame, reason: GapReason, out: Steps<'_>) {
+    /// Tells a gap up to `frame`. `known`: what the server remembers names the message before it as everybody
+    /// does who has it.
+    fn gap_before(
+        &mut self,
+        frame: &Frame,
+        reason: GapReason,
+        known: Option<&Lineage>,
+        out: Steps<'_>,
+    ) {
         if let Some(Position { epoch, offset }) = frame.position() {
             let offset = offset.saturating_sub(1);
             self.lineage.advance(epoch, frame.first(), offset);
-            self.gap(reason, Position { epoch, offset }, out);
+            let known = known.filter(|known| offset <= known.last);
+            let position = Position { epoch, offset };
+            let position = known.map_or(position, |known| known.at(offset));
+            self.gap(reason, position, out);
         }
     }
 
@@ -327,27 +361,5 @@ impl Sequence {
         self.phase = Phase::Reading(cursor);
         self.asked = self.held.len();
         out(Step::Read(cursor));
-    }
-
-    fn hold(&mut self, frame: Arc<Frame>) {
-        if self.held.len() == MOST_HELD {
-            self.held.pop_front();
-            self.asked = self.asked.saturating_sub(1);
-        }
-        self.held.push_back(frame);
-    }
-
-    /// Drops held frames that had come before the read began and whose epoch the server forgot since.
-    fn forget(&mut self, lineage: &Lineage) -> bool {
-        let mut index = 0;
-        let (before, asked) = (self.held.len(), self.asked);
-        self.held.retain(|frame| {
-            index += 1;
-            let listed = frame.position().is_none_or(|at| lineage.lists(at.epoch));
-            index > asked || listed
-        });
-        let dropped = before - self.held.len();
-        self.asked -= dropped;
-        dropped > 0
     }
 }

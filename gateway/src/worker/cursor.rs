@@ -3,14 +3,14 @@
 //! Owns: what comes next for it, and what is told as lost. Never: waits, writes, knows of other topics.
 //! Pure. Used by: `worker::stream`.
 //!
-//! `Following ⇄ Asking → Paged → Following`. The live side is joined before history is read, so nothing
-//! falls between; what comes twice is recognised by its offset.
+//! `Following ⇄ Asking → Paged → Following`, or `Waiting` where the ring is an epoch behind history. The live
+//! side is joined before history is read, so nothing falls between; what comes twice is recognised by its offset.
 
 use super::ring::{Item, Ring, Seek};
 use crate::broker::Page;
 use crate::close::GapReason;
 use crate::frame::Frame;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 use std::sync::Arc;
 
 /// Where a stream begins in a topic.
@@ -35,6 +35,11 @@ enum Place {
         page: Arc<Page>,
         next: usize,
     },
+    /// The ring stands in an epoch that is over for this stream: what it hears of that was told already.
+    Waiting {
+        at: u64,
+        over: Epoch,
+    },
 }
 
 /// The place of a stream in a topic.
@@ -43,12 +48,15 @@ pub struct Cursor {
     place: Place,
     position: Position,
     lost: Option<GapReason>,
+    /// Where the ring ended, and in which epoch, when history had nothing more.
+    checked: Option<(u64, Epoch)>,
 }
 
 /// A place to go back to when what was taken could not be written.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark {
     index: u64,
+    over: Option<Epoch>,
     position: Position,
     lost: Option<GapReason>,
 }
@@ -74,40 +82,25 @@ impl Cursor {
     /// A cursor at `start`, and after which position history is to be asked, if it is.
     #[must_use]
     pub fn new(start: Start, ring: &Ring) -> (Self, Option<Position>) {
-        let following = |at, position| {
-            (
-                Self {
-                    place: Place::Following { at },
-                    position,
-                    lost: None,
-                },
-                None,
-            )
+        let new = |place, position| Self {
+            place,
+            position,
+            lost: None,
+            checked: None,
         };
+        let following = |at, position| (new(Place::Following { at }, position), None);
         match start {
             Start::Live => following(ring.end(), ring.position()),
             Start::After(position) => match ring.seek(position) {
                 Seek::At(at) => following(at, position),
                 Seek::Ahead => following(ring.end(), position),
-                Seek::Behind => (
-                    Self {
-                        place: Place::Asking,
-                        position,
-                        lost: None,
-                    },
-                    Some(position),
-                ),
+                Seek::Behind => (new(Place::Asking, position), Some(position)),
             },
             Start::Lost(reason) => {
                 let position = Position::NEVER;
-                (
-                    Self {
-                        place: Place::Asking,
-                        position,
-                        lost: Some(reason),
-                    },
-                    Some(position),
-                )
+                let lost = Some(reason);
+                let cursor = new(Place::Asking, position);
+                (Self { lost, ..cursor }, Some(position))
             }
         }
     }
@@ -123,7 +116,7 @@ impl Cursor {
     pub fn following(&self) -> Option<u64> {
         match self.place {
             Place::Following { at } => Some(at),
-            Place::Asking | Place::Paged { .. } => None,
+            Place::Asking | Place::Paged { .. } | Place::Waiting { .. } => None,
         }
     }
 
@@ -136,6 +129,9 @@ impl Cursor {
         }
         if matches!(self.place, Place::Following { .. }) {
             return self.follow(ring, history);
+        }
+        if matches!(self.place, Place::Waiting { .. }) {
+            return self.wait(ring, history);
         }
         let Place::Paged { page, next } = &mut self.place else {
             return Next::Idle;
@@ -158,7 +154,10 @@ impl Cursor {
         }
         if *at < ring.first() {
             *at = ring.first();
-            self.position = ring.before();
+            let before = ring.before();
+            if before.epoch != self.position.epoch || before.offset > self.position.offset {
+                self.position = before;
+            }
             return Next::Gap(GapReason::Overflow);
         }
         while let Some((item, after)) = ring.get(*at) {
@@ -184,6 +183,47 @@ impl Cursor {
             }
         }
         Next::Idle
+    }
+
+    /// Passes by what the ring hears of the epoch that is over, and goes on where the ring has left it.
+    fn wait<'a>(&'a mut self, ring: &'a Ring, history: bool) -> Next<'a> {
+        let Place::Waiting { at, over } = &mut self.place else {
+            return Next::Idle;
+        };
+        if *at < ring.first() {
+            *at = ring.first();
+            if !history {
+                return Next::Gap(GapReason::Overflow);
+            }
+        }
+        while let Some((item, after)) = ring.get(*at)
+            && after.epoch == *over
+        {
+            *at += 1;
+            match item {
+                Item::Frame(frame) if frame.position().is_none() => {
+                    return Next::Frame { frame, live: true };
+                }
+                Item::Gap {
+                    position: None,
+                    reason,
+                } => return Next::Gap(*reason),
+                Item::Frame(_) | Item::Gap { .. } => {}
+            }
+        }
+        if ring.position().epoch == *over {
+            return Next::Idle;
+        }
+        let at = match ring.seek(self.position) {
+            Seek::At(at) => at,
+            Seek::Ahead => ring.end(),
+            Seek::Behind => {
+                self.place = Place::Asking;
+                return Next::Ask(self.position);
+            }
+        };
+        self.place = Place::Following { at };
+        self.follow(ring, history)
     }
 
     /// Takes in the answer of history, if it is the one that was asked for.
@@ -212,25 +252,31 @@ impl Cursor {
         let newest = ring.position();
         let caught_up = !page.more && self.position == page.lineage.position();
         let nothing_more = !page.more && page.frames.is_empty();
+        let waiting = Place::Waiting {
+            at: ring.end(),
+            over: newest.epoch,
+        };
+        // A page may have been read before the ring heard what it lacks. The next one was not.
+        let heard_before = self.checked.take().filter(|_| nothing_more);
+        self.checked = nothing_more.then(|| (ring.end(), newest.epoch));
+        let (run, before) = ring.run();
         self.place = match ring.seek(self.position) {
             Seek::At(at) => Place::Following { at },
             Seek::Ahead => Place::Following { at: ring.end() },
             Seek::Behind if newest.epoch == self.position.epoch => {
-                if nothing_more {
+                if heard_before.is_some_and(|(end, _)| run <= end) {
                     // History ends before the ring begins: the server forgot what lies between.
-                    self.position = ring.before();
+                    self.position = before;
                     self.lost = Some(GapReason::Epoch);
-                    Place::Following { at: ring.first() }
+                    Place::Following { at: run }
                 } else {
                     Place::Asking
                 }
             }
             // The ring has not heard yet of what history told already.
-            Seek::Behind if caught_up && page.lineage.lists(newest.epoch) => {
-                Place::Following { at: ring.end() }
-            }
+            Seek::Behind if caught_up && page.lineage.lists(newest.epoch) => waiting,
             // The ring stands in a past that the server forgot; it will hear.
-            Seek::Behind if nothing_more => Place::Following { at: ring.end() },
+            Seek::Behind if heard_before.is_some_and(|(_, epoch)| epoch == newest.epoch) => waiting,
             Seek::Behind => Place::Asking,
         };
         matches!(self.place, Place::Asking).then_some(self.position)
@@ -239,13 +285,15 @@ impl Cursor {
     /// The place to go back to.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        let index = match &self.place {
-            Place::Following { at } => *at,
-            Place::Paged { next, .. } => *next as u64,
-            Place::Asking => 0,
+        let (index, over) = match &self.place {
+            Place::Following { at } => (*at, None),
+            Place::Waiting { at, over } => (*at, Some(*over)),
+            Place::Paged { next, .. } => (*next as u64, None),
+            Place::Asking => (0, None),
         };
         Mark {
             index,
+            over,
             position: self.position,
             lost: self.lost,
         }
@@ -253,10 +301,11 @@ impl Cursor {
 
     /// Goes back to a place marked since the last page was turned.
     pub fn back_to(&mut self, mark: Mark) {
-        match &mut self.place {
-            Place::Following { at } => *at = mark.index,
-            Place::Paged { next, .. } => *next = usize::try_from(mark.index).unwrap_or(usize::MAX),
-            Place::Asking => self.place = Place::Following { at: mark.index },
+        let at = mark.index;
+        match (&mut self.place, mark.over) {
+            (Place::Paged { next, .. }, _) => *next = usize::try_from(at).unwrap_or(usize::MAX),
+            (place, Some(over)) => *place = Place::Waiting { at, over },
+            (place, None) => *place = Place::Following { at },
         }
         self.position = mark.position;
         self.lost = mark.lost;

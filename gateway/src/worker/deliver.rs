@@ -326,7 +326,7 @@ fn short_way(
 }
 
 /// The bytes of the frames from `at` on; none when one of them is not for the short way.
-fn slice_frames<'a>(
+pub fn slice_frames<'a>(
     local: &'a Local,
     at: u64,
     seen: crate::position::Position,
@@ -353,7 +353,7 @@ fn slice_frames<'a>(
 }
 
 /// How many frames from `at` on `written` bytes begin, and the unsent end of the last of them.
-fn frames_in(local: &Local, at: u64, written: usize) -> (u64, Option<Bytes>) {
+pub fn frames_in(local: &Local, at: u64, written: usize) -> (u64, Option<Bytes>) {
     let mut passed = 0;
     let mut frames = 0;
     for frame in local.ring.frames(at) {

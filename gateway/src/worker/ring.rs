@@ -213,6 +213,16 @@ impl Ring {
         self.run_before = position;
     }
 
+    /// From which sequence number on positions rise without a break, and the position just before it.
+    #[must_use]
+    pub fn run(&self) -> (u64, Position) {
+        if self.run >= self.first {
+            (self.run, self.run_before)
+        } else {
+            (self.first, self.before)
+        }
+    }
+
     /// Finds what comes after `position`.
     #[must_use]
     pub fn seek(&self, position: Position) -> Seek {
@@ -223,12 +233,7 @@ impl Ring {
         if position.epoch == newest.epoch && position.offset > newest.offset {
             return Seek::Ahead;
         }
-        let run = self.run.max(self.first);
-        let before = if self.run >= self.first {
-            self.run_before
-        } else {
-            self.before
-        };
+        let (run, before) = self.run();
         if position == before {
             return Seek::At(run);
         }

@@ -3,6 +3,8 @@
 //! Owns: joining and leaving, and the walks over the members of a topic. Never: writes, waits. The lock
 //! around it is only ever taken on the worker's own thread, so it is free. Used by: `worker`, `opening`.
 
+mod local;
+
 use super::ring::Ring;
 use super::slab::{Key, Slab};
 use crate::address::Address;
@@ -158,11 +160,15 @@ impl Table {
         if unused && let Some(mut local) = self.locals.remove(key) {
             local.count();
             self.ring_bytes = self.ring_bytes.saturating_sub(local.ring.bytes());
-            self.by_id.remove(&local.id);
-            if self.by_address.get(&local.target.address) == Some(&key) {
-                self.by_address.remove(&local.target.address);
+            let address = &local.target.address;
+            if self.by_address.get(address) == Some(&key) {
+                self.by_address.remove(address);
             }
-            self.topics.leave(self.worker, local.id);
+            // A name that could not be joined may be joined again before the last one here lets go.
+            if self.by_id.get(&local.id) == Some(&key) {
+                self.by_id.remove(&local.id);
+                self.topics.leave(self.worker, local.id);
+            }
         }
     }
 
@@ -186,7 +192,8 @@ impl Table {
     /// The topic can be followed from here on; whoever waits is told.
     pub fn joined(&mut self, id: TopicId, lineage: Lineage) {
         if let Some((_, local)) = self.find(id) {
-            local.ring = Ring::new(lineage.position());
+            // An earlier answer was for an earlier membership: whoever began with it missed what came between.
+            local.ring.restart(lineage.position());
             local.lineage = lineage;
             local.joined = true;
             for waiting in std::mem::take(&mut local.waiting) {
@@ -196,13 +203,25 @@ impl Table {
         }
     }
 
-    /// The topic could not be joined; whoever waits is told, and the next one tries anew.
+    /// The topic could not be joined; whoever waits is told, and the next one tries anew, at once where streams
+    /// have begun.
     pub fn not_joined(&mut self, id: TopicId, error: &Unavailable) {
         let Some((key, local)) = self.find(id) else {
             return;
         };
         for waiting in std::mem::take(&mut local.waiting) {
             drop(waiting.send(Err(error.clone())));
+        }
+        if local.joined {
+            // An answer to an earlier membership was taken for the one to this, and streams stand on it.
+            let target = local.target.clone();
+            let again = self.topics.join(self.worker, &target);
+            if let Some(local) = self.locals.get_mut(key) {
+                local.id = again;
+            }
+            self.by_id.remove(&id);
+            self.by_id.insert(again, key);
+            return;
         }
         let address = local.target.address.clone();
         if self.by_address.get(&address) == Some(&key) {
@@ -212,13 +231,10 @@ impl Table {
 
     /// Changes the ring of a topic, keeps the bound of all rings, and begins a walk.
     pub fn feed(&mut self, id: TopicId, change: impl FnOnce(&mut Local)) {
-        let Some((key, local)) = self.find(id) else {
+        let Some((key, local)) = self.find(id).filter(|(_, local)| local.joined) else {
+            // Left, or not joined again yet: what is still on its way from an earlier membership.
             return;
         };
-        if !local.joined {
-            // What is still on its way from an earlier membership of the same topic.
-            return;
-        }
         let before = local.ring.bytes();
         change(local);
         let after = local.ring.bytes();
@@ -321,75 +337,6 @@ impl Table {
         self.find(id)
             .and_then(|(_, local)| local.asking.remove(&cursor))
             .unwrap_or_default()
-    }
-}
-
-impl Local {
-    fn new(id: TopicId, target: Target) -> Self {
-        Self {
-            id,
-            target,
-            ring: Ring::new(Position::NEVER),
-            members: Vec::new(),
-            delivered: 0,
-            lineage: Lineage::default(),
-            joined: false,
-            waiting: Vec::new(),
-            pins: 0,
-            walk: Walk::default(),
-            asking: HashMap::new(),
-        }
-    }
-
-    /// Nobody waits for anything.
-    fn all_offered(&mut self) {
-        (self.walk.until, self.walk.offered) = (self.ring.end(), self.ring.end());
-    }
-
-    fn begin_pass(&mut self) {
-        self.walk.left = self.members.len();
-        self.walk.until = self.ring.end();
-    }
-
-    /// Every member was visited; once more if something came meanwhile.
-    fn end_pass(&mut self) {
-        self.walk.offered = self.walk.until;
-        if self.ring.end() > self.walk.until {
-            self.begin_pass();
-        }
-    }
-
-    fn joining(&mut self) -> Joining {
-        if self.joined {
-            let mut lineage = self.lineage.clone();
-            lineage.last = self.ring.position().offset;
-            return Joining::Done(lineage);
-        }
-        let (sender, answer) = oneshot::channel();
-        self.waiting.push(sender);
-        Joining::Waits(answer)
-    }
-
-    /// Takes in the epoch of a frame.
-    pub fn learn(&mut self, position: Position, first: u64) {
-        if self
-            .lineage
-            .epochs
-            .last()
-            .is_none_or(|&(epoch, _)| epoch != position.epoch)
-        {
-            self.lineage.advance(position.epoch, first, position.offset);
-        }
-    }
-
-    /// Moves the frames written since the last time into the metrics.
-    pub fn count(&mut self) {
-        if self.delivered > 0 {
-            self.target
-                .metrics
-                .delivered
-                .inc_by(std::mem::take(&mut self.delivered));
-        }
     }
 }
 

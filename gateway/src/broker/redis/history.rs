@@ -223,10 +223,20 @@ fn fill(page: &mut Page, entries: Vec<Kept>, messages: usize, most: usize) {
     let mut next = page.from.offset + 1;
     let mut bytes = 0;
     for (offset, frame) in entries {
+        if frame.as_deref().is_some_and(|frame| !admits(page, frame)) {
+            // Between two questions the server forgot what it remembered. The next page tells.
+            page.more = true;
+            return;
+        }
         if page.frames.is_empty() {
             if offset != next || frame.is_none() {
-                page.lost.get_or_insert(GapReason::TooOld);
                 let before = if frame.is_some() { offset - 1 } else { offset };
+                if before > page.lineage.last {
+                    // Numbered since the lineage was read, perhaps in an epoch of which it does not know.
+                    page.more = true;
+                    return;
+                }
+                page.lost.get_or_insert(GapReason::TooOld);
                 page.from = page.lineage.at(before);
             }
         } else if offset != next || frame.is_none() {
@@ -249,6 +259,11 @@ fn fill(page: &mut Page, entries: Vec<Kept>, messages: usize, most: usize) {
     }
 }
 
+fn admits(page: &Page, frame: &Frame) -> bool {
+    let position = frame.position();
+    position.is_none_or(|position| page.lineage.admits(position, frame.first()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -262,6 +277,44 @@ mod tests {
         let message = Message::new("0123456789").unwrap();
         let frame = Arc::new(Frame::new(topic, message, position, 1, 0));
         (offset, readable.then_some(frame))
+    }
+
+    /// A page that begins after 4 of a topic that stood at `last`, and what a second question found.
+    fn filled(last: u64, entries: &[(&str, u64)]) -> Page {
+        let lineage = Lineage {
+            epochs: vec![("abcdef".parse().unwrap(), 1)],
+            last,
+        };
+        let mut page = Page {
+            from: lineage.at(4),
+            lineage,
+            lost: Some(GapReason::Epoch),
+            frames: Vec::new(),
+            more: false,
+        };
+        let entries = entries.iter().map(|&(at, first)| {
+            let position: Position = at.parse().unwrap();
+            let (topic, message) = (Topic::new("a").unwrap(), Message::new("x").unwrap());
+            let frame = Frame::new(topic, message, Some(position), first, 0);
+            (position.offset, Some(Arc::new(frame)))
+        });
+        fill(&mut page, entries.collect(), 9, 900);
+        page
+    }
+
+    #[test]
+    fn messages_of_another_line_are_left_to_the_next_page() {
+        let page = filled(9, &[("bbbbbb-5", 1), ("bbbbbb-6", 1)]);
+        assert!(page.frames.is_empty() && page.more);
+        let page = filled(9, &[("abcdef-5", 1), ("bbbbbb-6", 1)]);
+        assert!(page.frames.len() == 1 && page.more);
+    }
+
+    #[test]
+    fn a_page_never_begins_at_a_number_that_nobody_gave() {
+        let page = filled(4, &[("bbbbbb-7", 6), ("bbbbbb-8", 6)]);
+        assert_eq!(page.from.to_string(), "abcdef-4");
+        assert!(page.frames.is_empty() && page.more);
     }
 
     #[track_caller]

@@ -4,7 +4,7 @@
 
 use crate::broker::Page;
 use crate::frame::Frame;
-use crate::position::{Lineage, Position};
+use crate::position::{Epoch, Lineage, Position};
 
 /// Where a frame stands.
 pub enum Place {
@@ -62,6 +62,18 @@ pub fn before_epoch(frame: &Frame) -> Position {
         let offset = frame.first().saturating_sub(1);
         Position { offset, ..position }
     })
+}
+
+/// Whether by `lineage` nothing was numbered between the end of `older` and the beginning of `newer`, or all of
+/// it is forgotten.
+pub fn continues(lineage: &Lineage, older: Epoch, newer: Epoch) -> bool {
+    let epochs = &lineage.epochs;
+    let before = match epochs.iter().position(|&(epoch, _)| epoch == newer) {
+        None => lineage.position().epoch,
+        Some(0) => older,
+        Some(index) => epochs[index - 1].0,
+    };
+    older == newer || before == older
 }
 
 /// What was known of the topic when it stood at `from`.

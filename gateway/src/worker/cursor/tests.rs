@@ -132,10 +132,11 @@ fn a_ring_that_moved_past_sends_back_to_history() {
 fn a_server_that_forgot_what_the_ring_missed_is_told_once() {
     let ring = ring("aaaaaa-7", &["aaaaaa-8"]);
     let (mut cursor, _) = Cursor::new(Start::After(position("aaaaaa-5")), &ring);
-    cursor.paged(
-        position("aaaaaa-5"),
-        &page(&[("aaaaaa", 1)], 5, "aaaaaa-5", &[]),
-    );
+    let nothing = page(&[("aaaaaa", 1)], 5, "aaaaaa-5", &[]);
+    cursor.paged(position("aaaaaa-5"), &nothing);
+    // This one may have been read before the ring heard.
+    assert_eq!(drain(&mut cursor, &ring), ["ask aaaaaa-5"]);
+    cursor.paged(position("aaaaaa-5"), &nothing);
     assert_eq!(drain(&mut cursor, &ring), ["gap epoch", "aaaaaa-8"]);
 }
 
@@ -152,16 +153,69 @@ fn a_flushed_server_is_told_once_however_late_the_ring_hears() {
         drain(&mut cursor, &ring),
         ["gap epoch", "bbbbbb-1", "bbbbbb-2", "ask bbbbbb-2"]
     );
-    cursor.paged(
-        position("bbbbbb-2"),
-        &page(&[("bbbbbb", 1)], 2, "bbbbbb-2", &[]),
-    );
+    let nothing = page(&[("bbbbbb", 1)], 2, "bbbbbb-2", &[]);
+    cursor.paged(position("bbbbbb-2"), &nothing);
+    assert_eq!(drain(&mut cursor, &ring), ["ask bbbbbb-2"]);
+    cursor.paged(position("bbbbbb-2"), &nothing);
     assert_eq!(drain(&mut cursor, &ring), Vec::<String>::new());
     ring.push_gap(GapReason::Epoch, Some(position("bbbbbb-0")));
     ["bbbbbb-1", "bbbbbb-2", "bbbbbb-3"]
         .iter()
         .for_each(|at| ring.push(frame(at)));
     assert_eq!(drain(&mut cursor, &ring), ["bbbbbb-3"]);
+}
+
+#[test]
+fn a_stream_an_epoch_ahead_skips_what_the_ring_hears_late() {
+    let mut ring = ring("aaaaaa-3", &["aaaaaa-4"]);
+    let (mut cursor, _) = Cursor::new(Start::After(position("bbbbbb-6")), &ring);
+    let nothing = page(&[("aaaaaa", 1), ("bbbbbb", 6)], 6, "bbbbbb-6", &[]);
+    cursor.paged(position("bbbbbb-6"), &nothing);
+    assert_eq!(drain(&mut cursor, &ring), Vec::<String>::new());
+    assert_eq!(cursor.following(), None, "the short way must not pass");
+    ring.push(frame("aaaaaa-5"));
+    let mark = cursor.mark();
+    assert_eq!(drain(&mut cursor, &ring), Vec::<String>::new());
+    cursor.back_to(mark);
+    ["bbbbbb-6", "bbbbbb-7"]
+        .iter()
+        .for_each(|at| ring.push(frame(at)));
+    assert_eq!(drain(&mut cursor, &ring), ["bbbbbb-7"]);
+}
+
+#[test]
+fn an_empty_page_that_knows_less_than_the_ring_is_asked_for_again() {
+    let mut ring = ring("aaaaaa-3", &["aaaaaa-4"]);
+    let (mut cursor, _) = Cursor::new(Start::After(position("bbbbbb-6")), &ring);
+    ring.restart(position("cccccc-9"));
+    let old = page(&[("aaaaaa", 1), ("bbbbbb", 6)], 6, "bbbbbb-6", &[]);
+    cursor.paged(position("bbbbbb-6"), &old);
+    assert_eq!(drain(&mut cursor, &ring), ["ask bbbbbb-6"]);
+    let new = page(
+        &[("aaaaaa", 1), ("bbbbbb", 6), ("cccccc", 8)],
+        9,
+        "bbbbbb-6",
+        &["bbbbbb-7", "cccccc-8", "cccccc-9"],
+    );
+    cursor.paged(position("bbbbbb-6"), &new);
+    let all = ["bbbbbb-7", "cccccc-8", "cccccc-9"];
+    assert_eq!(drain(&mut cursor, &ring), all);
+}
+
+#[test]
+fn an_overflow_behind_a_stream_does_not_move_it_back() {
+    let mut ring = ring("aaaaaa-3", &[]);
+    let (mut cursor, _) = Cursor::new(Start::After(position("aaaaaa-8")), &ring);
+    ring.restart(position("aaaaaa-6"));
+    assert!(matches!(
+        cursor.next(&ring, false),
+        Next::Gap(GapReason::Overflow)
+    ));
+    assert_eq!(cursor.position(), position("aaaaaa-8"));
+    ["aaaaaa-7", "aaaaaa-8", "aaaaaa-9"]
+        .iter()
+        .for_each(|at| ring.push(frame(at)));
+    assert_eq!(drain(&mut cursor, &ring), ["aaaaaa-9"]);
 }
 
 #[test]

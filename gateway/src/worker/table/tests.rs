@@ -157,6 +157,56 @@ fn without_members_a_ring_takes_everything() {
     assert!(!world.frame());
 }
 
+#[test]
+fn a_second_answer_leaves_everybody_behind_and_nobody_ahead() {
+    let mut world = World::new(1);
+    (0..3).for_each(|_| assert!(world.frame()));
+    let followed = world.table.get(world.key).unwrap().ring.end();
+    let mut lineage = Lineage::default();
+    lineage.advance("aaaaaa".parse().unwrap(), 1, 5);
+    world.table.joined(world.id, lineage);
+    let ring = &world.table.get(world.key).unwrap().ring;
+    assert!(ring.first() > followed, "4 and 5 came to nobody here");
+    assert_eq!(ring.position().offset, 5);
+}
+
+#[test]
+fn a_name_that_is_joined_again_outlives_the_join_that_failed() {
+    let mut world = World::new(1);
+    let error = Unavailable {
+        step: "subscribe",
+        cause: "down".into(),
+    };
+    let local = world.table.get(world.key).unwrap();
+    local.joined = false;
+    let target = local.target.clone();
+    world.table.not_joined(world.id, &error);
+    let (again, _joining) = world.table.join(&target);
+    assert_eq!(world.table.get(again).unwrap().id, world.id);
+    world.table.release(world.key);
+    let found = world.table.find(world.id).map(|(key, _)| key);
+    assert_ne!(again, world.key);
+    assert_eq!(found, Some(again), "its mail still finds it");
+}
+
+#[test]
+fn a_topic_with_streams_that_could_not_be_joined_is_joined_again() {
+    let mut world = World::new(1);
+    world.enter();
+    let error = Unavailable {
+        step: "subscribe",
+        cause: "down".into(),
+    };
+    world.table.not_joined(world.id, &error);
+    let local = world.table.get(world.key).unwrap();
+    let (id, target) = (local.id, local.target.clone());
+    let found = world.table.find(id).map(|(key, _)| key);
+    assert_eq!(found, Some(world.key));
+    let (key, joining) = world.table.join(&target);
+    assert_eq!(key, world.key, "whoever comes stands beside them");
+    assert!(matches!(joining, Joining::Done(_)));
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Step {
     Frame,

@@ -126,7 +126,8 @@ fn a_wrong_token_is_checked_once_against_a_key_and_stays_wrong() {
     let world = world(EC_JWK);
     let spec = channel(&json!([jwt(), jwt()]));
     let good = signed("one", &usual());
-    let forged = format!("{}A", &good[..good.len() - 1]);
+    let last = if good.ends_with('A') { 'Q' } else { 'A' };
+    let forged = format!("{}{last}", &good[..good.len() - 1]);
     for _ in 0..3 {
         let decision = judged(
             &world,

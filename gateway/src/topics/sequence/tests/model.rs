@@ -247,7 +247,8 @@ impl World {
                 }
                 Step::Gap { position, .. } => {
                     assert!(self.excuse, "a gap without cause: {}", self.story());
-                    at = position.expect("all are numbered");
+                    // Without one it came late, for what is told already.
+                    at = position.unwrap_or(at);
                 }
                 Step::Read(_) | Step::ReadLater(_) => {}
             }
