@@ -120,6 +120,8 @@ struct Turn {
     owes: bool,
     /// Another holder was seen at the last renewal.
     other: bool,
+    /// Somebody held the lease before.
+    known: bool,
     /// The connection on which the present holder's subscriptions stand.
     stood: u64,
     renewals: u64,
@@ -132,6 +134,7 @@ impl Lease {
             state: State::Aside,
             owes: false,
             other: false,
+            known: false,
             stood: 0,
             renewals: 0,
         };
@@ -183,13 +186,16 @@ impl Lease {
             "vacant" => self.other(turn, false),
             _ => {
                 let token = value.parse().unwrap_or_default();
-                // Held without knowing why, or ended without being given back: something was missed.
+                // Held without knowing why, ended without being given back, or forgotten with the server while
+                // another held it: something was missed.
                 let unsure = matches!(turn.state, State::Aside | State::Prepared { .. });
                 let marked = self.ingest.gate.is_open();
-                turn.owes |= clean == "0" || (word == "held" && unsure && !marked);
+                let forgotten = clean.is_empty() && turn.known;
+                turn.owes |= clean == "0" || (unsure && !marked && (word == "held" || forgotten));
                 self.hold(turn, token, asked).await;
             }
         }
+        turn.known |= word != "vacant";
     }
 
     /// The lease with `token` is ours.

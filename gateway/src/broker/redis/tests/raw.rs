@@ -240,3 +240,20 @@ async fn a_restarted_server_interrupts_raw_publishers_once() {
         }
     }
 }
+
+/// Whoever numbers next must not take a server that remembers nothing for one on which nothing was ever missed.
+#[tokio::test]
+async fn a_server_that_forgot_who_numbered_interrupts_those_who_outlive_both() {
+    let server = Server::start().await;
+    let (one, two) = (Gateway::new(&server), Gateway::new(&server));
+    let policy = ingesting("sse", 10, &["sse"], FLASK);
+    for gateway in [&one, &two] {
+        gateway.broker.apply(vec![policy.clone()]);
+        let target = gateway.target(&policy, "sse");
+        gateway.broker.subscribe(target).await.unwrap();
+    }
+    server.kill();
+    drop(one);
+    server.run().await;
+    assert_eq!(lost(&two).await, GapReason::Ingest);
+}
