@@ -229,6 +229,10 @@ async fn a_restarted_server_interrupts_raw_publishers_once() {
             assert_eq!(lost(gateway).await, GapReason::Ingest);
         }
     }
+    // One may be told by an answer before it hears anything itself.
+    for gateway in [&one, &two] {
+        gateway.stands().await;
+    }
     server.ask(&["PUBLISH", "sse", r#"{"data":"x"}"#]).await;
     for gateway in [&one, &two] {
         loop {

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::broker::contract;
 use crate::broker::redis::{Redis, Settings, Source};
-use crate::broker::{Arrival, Idempotency, Publication, Sink, Target};
+use crate::broker::{Arrival, Broker, Idempotency, Publication, Sink, Target};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
@@ -147,6 +147,17 @@ impl Gateway {
             password,
             ended,
         }
+    }
+
+    /// Waits until it hears and asks its server.
+    pub async fn stands(&self) {
+        let stands = async {
+            while !self.broker.up() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let stands = tokio::time::timeout(DEADLINE, stands);
+        stands.await.expect("connected in time");
     }
 
     /// What comes next.
