@@ -146,6 +146,23 @@ impl Plan {
         }
         Self { after, lost }
     }
+
+    /// The page that is read by it after `cursor`, still without messages.
+    #[must_use]
+    pub fn page(&self, lineage: Lineage, cursor: Position) -> Page {
+        let follows = self.lost.is_none() && self.after == cursor.offset;
+        Page {
+            from: if follows {
+                cursor
+            } else {
+                lineage.at(self.after)
+            },
+            lost: self.lost,
+            frames: Vec::new(),
+            more: false,
+            lineage,
+        }
+    }
 }
 
 /// From where a stream wants to start when it names no position.

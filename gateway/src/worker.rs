@@ -300,8 +300,8 @@ impl Streams {
         !self.called.is_empty()
     }
 
-    /// Takes in what came from other threads. Frames only enter their rings here; the walks write them. Where
-    /// a ring has no room before a walk has passed, the rest waits, and the mailbox behind it fills up.
+    /// Reads what came from other threads. Where a ring has no room before a walk has passed, the rest waits, and
+    /// the mailbox behind it fills up.
     fn read_mail(&mut self, table: &mut Table, now: Now) {
         if self.mail.is_empty() {
             self.mailbox.take(&mut self.mail);
@@ -313,33 +313,11 @@ impl Streams {
                 self.mail.push_front(mail);
                 return;
             }
-            match mail {
-                Mail::Frame { topic, frame } => table.feed(topic, |local| {
-                    if let Some(position) = frame.position() {
-                        local.learn(position, frame.first());
-                    }
-                    local.ring.push(frame);
-                }),
-                Mail::Gap {
-                    topic,
-                    reason,
-                    position,
-                } => table.feed(topic, |local| local.ring.push_gap(reason, position)),
-                Mail::Overflow { topic, position } => table.feed(topic, |local| {
-                    let position = position.unwrap_or(local.ring.position());
-                    local.ring.restart(position);
-                }),
-                Mail::Joined { topic, lineage } => table.joined(topic, lineage),
-                Mail::NotJoined { topic, error } => table.not_joined(topic, &error),
-                Mail::Page {
-                    topic,
-                    cursor,
-                    page,
-                } => {
-                    for member in table.answered(topic, cursor) {
-                        self.paged(member, cursor, page.as_ref(), table, now);
-                    }
-                }
+            let Some(paged) = table.take(mail) else {
+                continue;
+            };
+            for member in paged.members {
+                self.paged(member, paged.cursor, paged.page.as_ref(), table, now);
             }
         }
     }

@@ -163,24 +163,17 @@ impl Cursor {
         while let Some((item, after)) = ring.get(*at) {
             *at += 1;
             let seen = after.epoch == self.position.epoch && after.offset <= self.position.offset;
-            match item {
-                Item::Frame(frame) if frame.position().is_none() => {
-                    return Next::Frame { frame, live: true };
-                }
-                Item::Gap {
-                    position: None,
-                    reason,
-                } => return Next::Gap(*reason),
-                _ if seen => {}
-                Item::Frame(frame) => {
-                    self.position = after;
-                    return Next::Frame { frame, live: true };
-                }
-                Item::Gap { reason, .. } => {
-                    self.position = after;
-                    return Next::Gap(*reason);
-                }
+            if let Some(next) = unnumbered(item) {
+                return next;
             }
+            if seen {
+                continue;
+            }
+            self.position = after;
+            return match item {
+                Item::Frame(frame) => Next::Frame { frame, live: true },
+                Item::Gap { reason, .. } => Next::Gap(*reason),
+            };
         }
         Next::Idle
     }
@@ -200,15 +193,8 @@ impl Cursor {
             && after.epoch == *over
         {
             *at += 1;
-            match item {
-                Item::Frame(frame) if frame.position().is_none() => {
-                    return Next::Frame { frame, live: true };
-                }
-                Item::Gap {
-                    position: None,
-                    reason,
-                } => return Next::Gap(*reason),
-                Item::Frame(_) | Item::Gap { .. } => {}
+            if let Some(next) = unnumbered(item) {
+                return next;
             }
         }
         if ring.position().epoch == *over {
@@ -323,5 +309,17 @@ impl Cursor {
 
 #[cfg(test)]
 mod interleavings;
+/// What no position tells whether the stream has it: whoever comes by it takes it.
+fn unnumbered(item: &Item) -> Option<Next<'_>> {
+    match item {
+        Item::Frame(frame) if frame.position().is_none() => Some(Next::Frame { frame, live: true }),
+        Item::Gap {
+            position: None,
+            reason,
+        } => Some(Next::Gap(*reason)),
+        Item::Frame(_) | Item::Gap { .. } => None,
+    }
+}
+
 #[cfg(test)]
 mod tests;

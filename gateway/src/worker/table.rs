@@ -8,10 +8,10 @@ mod local;
 use super::ring::Ring;
 use super::slab::{Key, Slab};
 use crate::address::Address;
-use crate::broker::{Target, Unavailable};
+use crate::broker::{Page, Target, Unavailable};
 use crate::frame::Frame;
 use crate::position::{Lineage, Position};
-use crate::topics::{TopicId, Topics};
+use crate::topics::{Mail, TopicId, Topics};
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
@@ -24,6 +24,13 @@ const MOST_RING_BYTES: usize = 64 * 1024 * 1024;
 pub struct Member {
     pub stream: Key,
     pub subscription: u32,
+}
+
+/// A page of history, and those who asked for it.
+pub struct Paged {
+    pub members: Vec<Member>,
+    pub cursor: Position,
+    pub page: Result<Arc<Page>, Unavailable>,
 }
 
 /// A topic on this worker.
@@ -332,11 +339,42 @@ impl Table {
         }
     }
 
-    /// Who asked for the page after `cursor`.
-    pub fn answered(&mut self, id: TopicId, cursor: Position) -> Vec<Member> {
-        self.find(id)
-            .and_then(|(_, local)| local.asking.remove(&cursor))
-            .unwrap_or_default()
+    /// Takes in what came from another thread. Frames only enter their rings here; the walks write them. A page is
+    /// answered, for those who asked.
+    pub fn take(&mut self, mail: Mail) -> Option<Paged> {
+        match mail {
+            Mail::Frame { topic, frame } => self.feed(topic, |local| {
+                if let Some(position) = frame.position() {
+                    local.learn(position, frame.first());
+                }
+                local.ring.push(frame);
+            }),
+            Mail::Gap {
+                topic,
+                reason,
+                position,
+            } => self.feed(topic, |local| local.ring.push_gap(reason, position)),
+            Mail::Overflow { topic, position } => self.feed(topic, |local| {
+                let position = position.unwrap_or(local.ring.position());
+                local.ring.restart(position);
+            }),
+            Mail::Joined { topic, lineage } => self.joined(topic, lineage),
+            Mail::NotJoined { topic, error } => self.not_joined(topic, &error),
+            Mail::Page {
+                topic,
+                cursor,
+                page,
+            } => {
+                let (_, local) = self.find(topic)?;
+                let members = local.asking.remove(&cursor)?;
+                return Some(Paged {
+                    members,
+                    cursor,
+                    page,
+                });
+            }
+        }
+        None
     }
 }
 

@@ -69,18 +69,7 @@ impl History {
             after(&mut pipe, &names, plan.after);
             (rows,) = self.ask(&pipe).await?;
         }
-        let start = plan.lost.is_none() && plan.after == cursor.offset;
-        let mut page = Page {
-            from: if start {
-                cursor
-            } else {
-                lineage.at(plan.after)
-            },
-            lost: plan.lost,
-            frames: Vec::new(),
-            more: false,
-            lineage,
-        };
+        let mut page = plan.page(lineage, cursor);
         fill(&mut page, entries(rows), PAGE_MESSAGES, PAGE_BYTES);
         Ok(page)
     }

@@ -1,9 +1,7 @@
 //! A worker's table and mail, read as `worker` reads them, but one piece at a time.
 
-use crate::broker::{Page, Unavailable};
-use crate::position::Position;
 use crate::topics::{Mail, Mailbox, Topics};
-use crate::worker::table::{Member, Table};
+use crate::worker::table::{Paged, Table};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -13,13 +11,6 @@ pub struct Desk {
     mailbox: Arc<Mailbox>,
     /// Taken from the mailbox and not read yet.
     mail: VecDeque<Mail>,
-}
-
-/// A page came for those who asked.
-pub struct Paged {
-    pub members: Vec<Member>,
-    pub cursor: Position,
-    pub page: Result<Arc<Page>, Unavailable>,
 }
 
 impl Desk {
@@ -37,41 +28,8 @@ impl Desk {
             self.mailbox.take(&mut self.mail);
         }
         let mail = self.mail.pop_front()?;
-        let table = &mut self.table;
         let words = if told { words(&mail) } else { String::new() };
-        match mail {
-            Mail::Frame { topic, frame } => table.feed(topic, |local| {
-                if let Some(position) = frame.position() {
-                    local.learn(position, frame.first());
-                }
-                local.ring.push(frame);
-            }),
-            Mail::Gap {
-                topic,
-                reason,
-                position,
-            } => table.feed(topic, |local| local.ring.push_gap(reason, position)),
-            Mail::Overflow { topic, position } => table.feed(topic, |local| {
-                let position = position.unwrap_or(local.ring.position());
-                local.ring.restart(position);
-            }),
-            Mail::Joined { topic, lineage } => table.joined(topic, lineage),
-            Mail::NotJoined { topic, error } => table.not_joined(topic, &error),
-            Mail::Page {
-                topic,
-                cursor,
-                page,
-            } => {
-                let members = table.answered(topic, cursor);
-                let paged = Paged {
-                    members,
-                    cursor,
-                    page,
-                };
-                return Some((words, Some(paged)));
-            }
-        }
-        Some((words, None))
+        Some((words, self.table.take(mail)))
     }
 }
 

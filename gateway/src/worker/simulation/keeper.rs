@@ -183,18 +183,7 @@ impl Keeper {
 
     /// The second one: the messages. Between the two some may have gone.
     pub fn read(&self, cursor: Position, lineage: Lineage, plan: Plan) -> Page {
-        let start = plan.lost.is_none() && plan.after == cursor.offset;
-        let mut page = Page {
-            from: if start {
-                cursor
-            } else {
-                lineage.at(plan.after)
-            },
-            lost: plan.lost,
-            frames: Vec::new(),
-            more: false,
-            lineage,
-        };
+        let mut page = plan.page(lineage, cursor);
         let kept = self.state.kept.iter().map(|&serial| &self.nodes[serial]);
         let mut after = kept.filter(|node| node.offset > plan.after).peekable();
         match after.peek() {
