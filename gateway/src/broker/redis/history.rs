@@ -18,6 +18,8 @@ use std::time::Duration;
 
 /// Time for one question.
 const LIMIT: Duration = Duration::from_secs(5);
+/// How often a page is read that does not fit to what the server remembers; then what is kept there is lost.
+const MOST_TRIES: u32 = 3;
 
 /// Reads.
 #[derive(Clone)]
@@ -53,6 +55,21 @@ impl History {
     }
 
     async fn page(&self, address: &Address, cursor: Position) -> Result<Page, Failure> {
+        for _ in 1..MOST_TRIES {
+            let (page, from) = self.try_page(address, cursor).await?;
+            if !brings_nothing(&page, from) {
+                return Ok(page);
+            }
+        }
+        let (mut page, from) = self.try_page(address, cursor).await?;
+        if brings_nothing(&page, from) {
+            give_up(&mut page);
+        }
+        Ok(page)
+    }
+
+    /// A page, and after which offset its messages were asked for.
+    async fn try_page(&self, address: &Address, cursor: Position) -> Result<(Page, u64), Failure> {
         let names = self.keys.names(address);
         let mut pipe = redis::pipe();
         pipe.atomic()
@@ -71,7 +88,7 @@ impl History {
         }
         let mut page = plan.page(lineage, cursor);
         fill(&mut page, entries(rows), PAGE_MESSAGES, PAGE_BYTES);
-        Ok(page)
+        Ok((page, plan.after))
     }
 
     /// The newest messages kept, oldest first.
@@ -248,6 +265,20 @@ fn fill(page: &mut Page, entries: Vec<Kept>, messages: usize, most: usize) {
     }
 }
 
+/// There is more, but nothing of it fits to what the server remembers.
+fn brings_nothing(page: &Page, after: u64) -> bool {
+    page.more && page.frames.is_empty() && page.from.offset <= after
+}
+
+/// What never fits belongs to nothing that is remembered: it counts as not kept.
+fn give_up(page: &mut Page) {
+    page.more = false;
+    if page.from.offset < page.lineage.last {
+        page.lost.get_or_insert(GapReason::TooOld);
+        page.from = page.lineage.position();
+    }
+}
+
 fn admits(page: &Page, frame: &Frame) -> bool {
     let position = frame.position();
     position.is_none_or(|position| page.lineage.admits(position, frame.first()))
@@ -297,6 +328,16 @@ mod tests {
         assert!(page.frames.is_empty() && page.more);
         let page = filled(9, &[("abcdef-5", 1), ("bbbbbb-6", 1)]);
         assert!(page.frames.len() == 1 && page.more);
+    }
+
+    #[test]
+    fn what_never_fits_counts_as_not_kept_and_ends_the_reading() {
+        let mut page = filled(9, &[("bbbbbb-5", 1)]);
+        assert!(brings_nothing(&page, 4));
+        give_up(&mut page);
+        assert!(!page.more && page.lost.is_some());
+        assert_eq!(page.from.to_string(), "abcdef-9");
+        assert!(!brings_nothing(&filled(9, &[("abcdef-5", 1)]), 4));
     }
 
     #[test]
