@@ -51,7 +51,7 @@ async fn until_done(settings: &SmokeSettings) -> Result<String, Failed> {
 async fn all(client: &Client, topic: &str, name: &str) -> Result<String, Failed> {
     let (first, second) = (format!("{name}, first"), format!("{name}, second"));
     let mut stream = client.listen(topic, None).await?;
-    stream.opening().await?;
+    stream.in_time(Stream::opening).await?;
     let sent = clock::now().steady;
     let position = client.publish(topic, &first).await?;
     let cursor = until(&mut stream, topic, &first, &[]).await?;
@@ -73,7 +73,7 @@ async fn until(
     data: &str,
     before: &[&str],
 ) -> Result<String, Failed> {
-    loop {
+    let read = async |stream: &mut Stream| loop {
         let event = stream.event().await?;
         match event.kind.as_str() {
             "siar.gap" => return Err(Failed::lost(topic, &event.data)),
@@ -86,7 +86,8 @@ async fn until(
             _ if event.data == data => return Ok(stream.cursor().to_owned()),
             _ => {}
         }
-    }
+    };
+    stream.in_time(read).await
 }
 
 /// Asks for a topic that nobody serves: only a gateway refuses it in its own words. Where somebody does, a stream will

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 /// Time to reach a server, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
-/// Time for an answer, and for the next event on a stream.
+/// Time for an answer, and for what is to come on a stream.
 const LIMIT: Duration = Duration::from_secs(10);
 /// The most bytes read of what is no stream.
 const MOST_BYTES: usize = 64 * 1024;
@@ -179,6 +179,19 @@ impl Client {
 }
 
 impl Stream {
+    /// What `wait` finds on this stream, in time.
+    pub async fn in_time<T>(
+        &mut self,
+        wait: impl AsyncFnOnce(&mut Self) -> Result<T, Failed>,
+    ) -> Result<T, Failed> {
+        let topic = self.topic.clone();
+        let waited = timeout(LIMIT, Box::pin(wait(self))).await;
+        waited.unwrap_or(Err(Failed::Silent {
+            topic,
+            limit: LIMIT,
+        }))
+    }
+
     /// Waits until the gateway has said where the stream is: from then on it gets all.
     pub async fn opening(&mut self) -> Result<(), Failed> {
         match self.said().await? {
@@ -204,33 +217,23 @@ impl Stream {
     }
 
     async fn said(&mut self) -> Result<Option<Event>, Failed> {
-        let topic = || self.topic.clone();
         let cut = |reason: &str| Failed::Ended {
-            topic: topic(),
+            topic: self.topic.clone(),
             reason: reason.to_owned(),
         };
         let events = &mut self.events;
         let response = &mut self.response;
-        let said = async {
-            loop {
-                if let Some(said) = events.take() {
-                    return Ok(said);
-                }
-                match response.chunk().await {
-                    Ok(Some(bytes)) if events.push(&bytes).is_ok() => {}
-                    Ok(Some(_)) => return Err(cut("an event is larger than any may be")),
-                    Ok(None) => return Err(cut("without siar.end")),
-                    Err(error) => return Err(cut(&cause(&error))),
-                }
+        loop {
+            if let Some(said) = events.take() {
+                return Ok(said);
             }
-        };
-        let said = timeout(LIMIT, Box::pin(said)).await;
-        said.unwrap_or_else(|_| {
-            Err(Failed::Silent {
-                topic: topic(),
-                limit: LIMIT,
-            })
-        })
+            match response.chunk().await {
+                Ok(Some(bytes)) if events.push(&bytes).is_ok() => {}
+                Ok(Some(_)) => return Err(cut("an event is larger than any may be")),
+                Ok(None) => return Err(cut("without siar.end")),
+                Err(error) => return Err(cut(&cause(&error))),
+            }
+        }
     }
 }
 

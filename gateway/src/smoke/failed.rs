@@ -39,7 +39,7 @@ pub enum Failed {
     },
     #[error("The stream of {topic:?} ended ({reason}) before it had delivered.")]
     Ended { topic: String, reason: String },
-    #[error("Nothing came on the stream of {topic:?} for {} s.", .limit.as_secs())]
+    #[error("What was to come on the stream of {topic:?} did not within {} s.", .limit.as_secs())]
     Silent { topic: String, limit: Duration },
     #[error(
         "The stream of {topic:?} told a loss ({reason}); resuming needs spec.history in its Channel."
