@@ -15,6 +15,7 @@ pub mod pattern;
 pub mod policy;
 mod printed;
 pub mod reason;
+pub mod redis_url;
 pub mod report;
 pub mod secret;
 pub mod secrets;
