@@ -5,6 +5,7 @@
 
 mod access;
 mod condition;
+mod credentials;
 mod delivery;
 mod form;
 mod redis;
@@ -23,6 +24,7 @@ use crate::fleet::Fleet;
 use crate::name::{ChannelName, Topic};
 use crate::pattern::TopicPattern;
 use crate::reason::Reason;
+use crate::redis_url::RedisUrl;
 use crate::report::BrokerKind;
 use crate::secret::Secret;
 use crate::secrets::Secrets;
@@ -60,17 +62,69 @@ pub struct Policy {
     pub limits: Limits,
 }
 
-/// A Redis server with its credentials. Two Channels with equal values share connections.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// A Redis server with its credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisServer {
-    /// As in the manifest; never holds a password.
-    pub url: String,
+    pub url: RedisUrl,
+    /// Namespace and name of the Secret that the rest is from.
+    pub secret: Option<(Arc<str>, Arc<str>)>,
     pub username: Option<String>,
     pub password: Option<Secret<String>>,
     /// PEM; none means the system's roots.
     pub ca: Option<Vec<u8>>,
     /// PEM certificate chain and key for client authentication.
     pub client: Option<(Vec<u8>, Secret<Vec<u8>>)>,
+    /// For the Sentinels; none means that they ask for nothing.
+    pub sentinel: Option<Login>,
+}
+
+/// What of a server stays when its credentials change: where it is, and from which Secret they are.
+/// Channels with equal ones share connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ServerId {
+    url: RedisUrl,
+    secret: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// What is said to be let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Login {
+    pub username: Option<String>,
+    pub password: Secret<String>,
+}
+
+impl RedisServer {
+    /// One that asks for no credentials.
+    #[must_use]
+    pub fn open(url: RedisUrl) -> Self {
+        Self {
+            url,
+            secret: None,
+            username: None,
+            password: None,
+            ca: None,
+            client: None,
+            sentinel: None,
+        }
+    }
+
+    #[must_use]
+    pub fn id(&self) -> ServerId {
+        ServerId {
+            url: self.url.clone(),
+            secret: self.secret.clone(),
+        }
+    }
+
+    /// Whether it has anything from a Secret.
+    #[must_use]
+    pub fn has_credentials(&self) -> bool {
+        let bare = Self {
+            secret: self.secret.clone(),
+            ..Self::open(self.url.clone())
+        };
+        *self != bare
+    }
 }
 
 /// Which raw Redis publishers a Channel hears.
@@ -221,7 +275,7 @@ impl Policy {
         )?;
         let policy = form.policy()?;
         policy.check_fleet(fleet)?;
-        targets::check(spec, &fleet.targets)?;
+        targets::check(spec, policy.redis.as_deref(), &fleet.targets)?;
         if !fleet.reviews && policy.access.asks_the_cluster() {
             problems.push(Problem {
                 reason: Reason::ReviewsUnavailable,
@@ -256,6 +310,12 @@ impl Policy {
             ));
         }
         Ok(())
+    }
+
+    /// Its own Redis, whatever the credentials; none means the gateway's.
+    #[must_use]
+    pub fn server(&self) -> Option<ServerId> {
+        self.redis.as_ref().map(|server| server.id())
     }
 
     /// Whether this Channel owns `topic`.

@@ -13,8 +13,6 @@ pub enum Reason {
     InvalidSpec,
     /// A pattern of topics cannot be read.
     InvalidTopic,
-    /// A shape of Redis server that this version does not serve.
-    UnsupportedRedis,
     /// A URL leads where the fleet lets no tenant lead it.
     TargetRefused,
     /// `ingest` without any Redis server.
@@ -55,11 +53,10 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, for tests and documentation.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 21] = [
         Self::Accepted,
         Self::InvalidSpec,
         Self::InvalidTopic,
-        Self::UnsupportedRedis,
         Self::TargetRefused,
         Self::NoRedis,
         Self::SharedIngest,
@@ -87,7 +84,6 @@ impl Reason {
             Self::Accepted => "Accepted",
             Self::InvalidSpec => "InvalidSpec",
             Self::InvalidTopic => "InvalidTopic",
-            Self::UnsupportedRedis => "UnsupportedRedis",
             Self::TargetRefused => "TargetRefused",
             Self::NoRedis => "NoRedis",
             Self::SharedIngest => "SharedIngest",

@@ -8,6 +8,7 @@ mod entry;
 
 pub use entry::Entry;
 
+use crate::redis_url::RedisUrl;
 use entry::{HOST_BYTES, normal};
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -75,19 +76,26 @@ impl Targets {
         }
     }
 
-    /// Judges a URL by what it says, before anybody resolves its host. The error goes on from the name of
+    /// Judges every host that the URL of a Redis names, as [`Targets::judge_url`] does.
+    pub fn judge_redis(&self, url: &RedisUrl) -> Result<(), String> {
+        url.hosts().iter().try_for_each(|node| {
+            match node.host().parse().map(|address: Ipv6Addr| address) {
+                Ok(address) => self.judge_address(address.into()),
+                Err(_name) => self.judge_host(node.host()),
+            }
+        })
+    }
+
+    /// Judges a URL of the web by what it says, before anybody resolves its host. The error goes on from the name of
     /// a field: "leads to …; name another host …", without a full stop.
     ///
     /// An address is judged as it will be for a connection. A name passes unless it is certain that no
     /// address of it is admitted: `localhost` leads to loopback, and a list without networks admits only
     /// the names in it. What else a name leads to is judged by [`Targets::admits`], address by address.
     pub fn judge_url(&self, url: &str) -> Result<(), String> {
-        let form = || {
-            "is no URL that can be read; write http, https, redis or rediss, and ://host".to_owned()
-        };
-        let url = Url::parse(url).map_err(|_unsaid| form())?;
-        if !matches!(url.scheme(), "http" | "https" | "redis" | "rediss") {
-            return Err(form());
+        let url = Url::parse(url).map_err(|_unsaid| unreadable())?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(unreadable());
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(
@@ -95,9 +103,12 @@ impl Targets {
                     .to_owned(),
             );
         }
-        // For redis the parser leaves the host as it is written, while a resolver reads 127.1 as an address.
-        let host = url.host_str().ok_or_else(form)?;
-        match Host::parse(host).map_err(|_unsaid| form())? {
+        self.judge_host(url.host_str().ok_or_else(unreadable)?)
+    }
+
+    /// Reads the host as a resolver does: 127.1 is an address.
+    fn judge_host(&self, host: &str) -> Result<(), String> {
+        match Host::parse(host).map_err(|_unsaid| unreadable())? {
             Host::Ipv4(address) => self.judge_address(address.into()),
             Host::Ipv6(address) => self.judge_address(address.into()),
             Host::Domain(name) => self.judge_name(&normal(&name)),
@@ -176,6 +187,10 @@ impl Targets {
             () => None,
         }
     }
+}
+
+fn unreadable() -> String {
+    "is no URL that can be read; write http:// or https:// and a host".to_owned()
 }
 
 /// Names that lead to loopback wherever they are resolved (RFC 6761).

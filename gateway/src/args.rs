@@ -12,6 +12,7 @@ pub use smoke::SmokeSettings;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
+use crds::redis_url::InvalidRedisUrl;
 use crds::targets::{Entry, Targets};
 use ipnet::IpNet;
 use std::ffi::OsString;
@@ -19,9 +20,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
-use values::{
-    claim, cookie_name, is_redis_url, key_prefix, label, lifetime, network, pause, secret_name,
-};
+use values::{claim, cookie_name, key_prefix, label, lifetime, network, pause, secret_name};
 
 /// The most worker threads; more than any machine has cores for.
 const MOST_WORKERS: i64 = 256;
@@ -202,10 +201,10 @@ struct Serve {
         hide_env_values = true
     )]
     admin: SocketAddr,
-    /// The gateway's own Redis, redis:// or rediss://, without a password; omitted: memory
+    /// The gateway's own Redis without a password: redis://, redis+sentinel:// or redis+cluster://, each with rediss for TLS; omitted: memory
     #[arg(long, value_name = "URL", env = "SIAR_REDIS", hide_env_values = true)]
     redis: Option<String>,
-    /// Folder with username, password, ca.crt, tls.crt, tls.key for it, each if needed
+    /// Folder with username, password, ca.crt, tls.crt, tls.key, sentinel-username, sentinel-password for it, each if needed
     #[arg(
         long,
         value_name = "PATH",
@@ -276,14 +275,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, NoComm
 }
 
 fn settings(serve: Serve) -> Result<Settings, NoCommand> {
-    let wrong = |sentence: &str| NoCommand::Wrong(sentence.to_owned());
     let channels = channels(serve.channels, serve.config_secret, serve.config_file)?;
-    if serve.redis.as_deref().is_some_and(|url| !is_redis_url(url)) {
-        // The value is not repeated: it may hold a password.
-        return Err(wrong(
-            "The value of --redis is no redis:// or rediss:// URL without user and password; those go into files of --redis-secret-dir.",
-        ));
-    }
+    // Not read by clap, which would repeat the value: it may hold a password.
+    let redis = serve.redis.as_deref().map(str::parse).transpose();
+    let redis = redis.map_err(|error: InvalidRedisUrl| {
+        NoCommand::Wrong(format!("The value of --redis {error}."))
+    })?;
     let cores = || std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Ok(Settings {
         channels,
@@ -295,7 +292,7 @@ fn settings(serve: Serve) -> Result<Settings, NoCommand> {
             .zip(serve.tls_dir)
             .map(|(listen, dir)| TlsSettings { listen, dir }),
         admin: serve.admin,
-        redis: serve.redis.map(|url| RedisSettings {
+        redis: redis.map(|url| RedisSettings {
             url,
             secret_dir: serve.redis_secret_dir,
         }),

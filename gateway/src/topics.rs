@@ -10,11 +10,13 @@ pub mod mailbox;
 mod places;
 pub mod presence;
 pub mod sequence;
+mod servers;
 #[cfg(test)]
 mod tests;
 
 pub use mailbox::{Mail, Mailbox, TopicId};
 pub use presence::Presence;
+pub use servers::Make;
 
 use crate::address::Address;
 use crate::broker::{
@@ -26,13 +28,12 @@ use crate::metrics::Metrics;
 use crate::position::Position;
 use crate::tasks::{Busy, Control};
 use crds::name::Topic;
-use crds::policy::{Policy, RedisServer};
+use crds::policy::Policy;
 use crds::snapshot::Snapshot;
 use entry::{Entry, Mailboxes};
 use futures_util::future::BoxFuture;
 use hub::{Directory, Hub, PATIENCE, unavailable};
-use parking_lot::RwLock;
-use std::collections::HashMap;
+use servers::Servers;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -46,9 +47,6 @@ const REACH_TRIES: u32 = 20;
 const REACH_PAUSE: Duration = Duration::from_millis(50);
 /// How often lingering topics and idle history are looked at.
 const TICK: Duration = Duration::from_secs(1);
-
-/// Makes the keeper for a server.
-pub type Make = Box<dyn Fn(&Arc<RedisServer>, Sink) -> Arc<dyn Broker> + Send + Sync>;
 
 /// How keepers are made.
 pub struct Brokers {
@@ -65,8 +63,7 @@ pub struct Topics {
     metrics: Arc<Metrics>,
     directory: Arc<Directory>,
     own: Arc<Hub>,
-    make: Make,
-    named: RwLock<HashMap<Arc<RedisServer>, Arc<Hub>>>,
+    servers: Servers,
 }
 
 impl Topics {
@@ -93,8 +90,7 @@ impl Topics {
             metrics,
             directory,
             own,
-            make: brokers.named,
-            named: RwLock::default(),
+            servers: Servers::new(brokers.named),
         });
         if topics.control.tell(tend(Arc::downgrade(&topics))).is_err() {
             tracing::error!("the control runtime is full at the start");
@@ -102,46 +98,21 @@ impl Topics {
         topics
     }
 
-    /// Makes keepers for servers that `snapshot` names, drops those that it names no longer, and tells all
-    /// of them their Channels. Call it on the control runtime before the workers see the Snapshot.
+    /// Tells all keepers their Channels. Those of servers are made when `snapshot` names them first, told
+    /// of changed credentials, and dropped when it names them no longer. Call it on the control runtime
+    /// before the workers see the Snapshot.
     pub fn apply(&self, snapshot: &Snapshot) {
-        let mut own = Vec::new();
-        let mut others: HashMap<Arc<RedisServer>, Vec<Arc<Policy>>> = HashMap::new();
-        for policy in snapshot.policies() {
-            let policies = match &policy.redis {
-                None => &mut own,
-                Some(server) => others.entry(server.clone()).or_default(),
-            };
-            policies.push(policy.clone());
-        }
-        let dropped: Vec<Arc<Hub>> = {
-            let mut named = self.named.write();
-            for server in others.keys() {
-                if !named.contains_key(server) {
-                    let hub = Hub::new(
-                        self.control.clone(),
-                        self.directory.clone(),
-                        self.mailboxes.clone(),
-                        |sink| (self.make)(server, sink),
-                    );
-                    named.insert(server.clone(), hub);
-                }
-            }
-            named
-                .extract_if(|server, _| !others.contains_key(server))
-                .map(|(_, hub)| hub)
-                .collect()
-        };
-        for hub in dropped {
-            hub.apply(Vec::new());
-        }
+        let policies = snapshot.policies().iter().cloned();
+        let (others, own) = policies.partition(|policy| policy.redis.is_some());
+        self.servers.apply(others, &|make| {
+            Hub::new(
+                self.control.clone(),
+                self.directory.clone(),
+                self.mailboxes.clone(),
+                make,
+            )
+        });
         self.own.apply(own);
-        for (server, policies) in others {
-            let hub = self.named.read().get(&server).cloned();
-            if let Some(hub) = hub {
-                hub.apply(policies);
-            }
-        }
     }
 
     /// What a stream on `name` or a publisher to it has to do with.
@@ -314,7 +285,7 @@ impl Topics {
         let Some(server) = &target.policy.redis else {
             return Ok(self.own.clone());
         };
-        let known = self.named.read().get(server).cloned();
+        let known = self.servers.find(&server.id());
         known.ok_or_else(|| unavailable("find the Channel's server", &"it is not configured now"))
     }
 
@@ -352,7 +323,7 @@ impl Topics {
 
     /// What is due, once a second.
     pub fn tick(&self, now: Now) {
-        let named: Vec<Arc<Hub>> = self.named.read().values().cloned().collect();
+        let named = self.servers.all();
         for hub in named.iter().chain([&self.own]) {
             hub.tick(now);
         }

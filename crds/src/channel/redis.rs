@@ -11,20 +11,26 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RedisSpec {
-    /// Where the server is, such as `redis://redis.shop:6379/0` or, with TLS, `rediss://…`. User
-    /// name and password never stand here: they come from the Secret that secretRef names.
+    /// Where it is: `redis://redis.shop:6379/0` for one server,
+    /// `redis+sentinel://a:26379,b:26379/0?master=NAME` for the one that Sentinels know by this name,
+    /// `redis+cluster://a:6379,b:6379` for a cluster; with TLS `rediss://`, `rediss+sentinel://` and
+    /// `rediss+cluster://`. User name and password never stand here: they come from the Secret that
+    /// secretRef names.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = rules::REDIS_URL)
     )]
     #[x_kube(
         validation = rules::redis_url(),
+        validation = rules::one_host(),
+        validation = rules::master_of_sentinels(),
+        validation = rules::no_database_in_a_cluster(),
         validation = rules::redis_url_without_password()
     )]
     pub url: String,
 
     /// A Secret in the Channel's namespace with any of the keys username, password, ca.crt,
-    /// tls.crt and tls.key.
+    /// tls.crt and tls.key, for Sentinels also sentinel-username and sentinel-password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SecretReference")]
     pub secret_ref: Option<SecretReference>,

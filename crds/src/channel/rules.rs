@@ -10,7 +10,7 @@ use schemars::Schema;
 pub const GATEWAY: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 pub const SECRET_NAME: &str = "^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$";
 pub const SECRET_KEY: &str = "^[-._a-zA-Z0-9]+$";
-pub const REDIS_URL: &str = r"^(redis|rediss|redis\+sentinel|redis\+cluster)://[^ ]+$";
+pub const REDIS_URL: &str = r"^rediss?(\+sentinel|\+cluster)?://(\[[0-9A-Fa-f:.]+\]|[-._A-Za-z0-9]+)(:[0-9]{1,5})?(,(\[[0-9A-Fa-f:.]+\]|[-._A-Za-z0-9]+)(:[0-9]{1,5})?){0,15}(/[0-9]{0,5})?(\?master=[-._A-Za-z0-9]{1,128})?$";
 pub const WEB_URL: &str = "^https?://[^ ]+$";
 const ORIGIN: &str =
     r"^(\*|[A-Za-z][-+.A-Za-z0-9]*://(\[[0-9A-Fa-f:.]+\]|[-._A-Za-z0-9]+)(:[0-9]{1,5})?)$";
@@ -58,7 +58,28 @@ pub fn secret_key() -> Rule {
 
 /// The URL of a Redis server.
 pub fn redis_url() -> Rule {
-    Rule::new(matches(REDIS_URL)).message("write redis://host:6379/0, or rediss:// for TLS")
+    let form = matches(REDIS_URL);
+    Rule::new(format!("self.contains('@') || {form}")).message(
+        "write redis://host:6379/0, redis+sentinel://host:26379,host:26379/0?master=NAME or redis+cluster://host:6379,host:6379, each with rediss for TLS",
+    )
+}
+
+/// Several hosts mean Sentinels or a cluster.
+pub fn one_host() -> Rule {
+    Rule::new("self.contains('@') || self.contains('+') || !self.contains(',')")
+        .message("name one host, or say with redis+sentinel:// or redis+cluster:// what they are")
+}
+
+/// Sentinels need the name of a master; nothing else has one.
+pub fn master_of_sentinels() -> Rule {
+    Rule::new("self.contains('@') || self.contains('+sentinel://') == self.contains('?master=')")
+        .message("end redis+sentinel:// with ?master=NAME, the name in the Sentinels' configuration, and no other URL")
+}
+
+/// A cluster has only the database 0.
+pub fn no_database_in_a_cluster() -> Rule {
+    Rule::new(r"!self.matches(r'^rediss?\+cluster://.*/0*[1-9]')")
+        .message("a cluster has no database but 0: leave it out")
 }
 
 /// No credentials in the URL of a Redis server.

@@ -162,12 +162,21 @@ fn every_bound_of_the_schema_is_checked_again() {
 }
 
 #[test]
-fn a_redis_that_is_not_served_yet_says_what_to_use() {
-    check_spec(
-        "{redis: {url: 'redis+cluster://a,b'}}",
-        Reason::UnsupportedRedis,
-        "name one server",
-    );
+fn a_redis_of_every_shape_is_served_and_each_of_its_hosts_judged() {
+    for url in [
+        "redis://a",
+        "redis+sentinel://a,b/1?master=m",
+        "rediss+cluster://a,b:1",
+    ] {
+        let spec = format!("{{redis: {{url: '{url}'}}}}");
+        check_spec(&spec, Reason::Accepted, "");
+    }
+    let world = World::of(&[("orders", "{redis: {url: 'redis+cluster://a,127.1'}}")]);
+    let mut strict = fleet();
+    strict.targets = Targets::cluster([]);
+    let compiled = compile(&strict, &world.channels, &world.secrets, None);
+    let said = "spec.redis.url leads to 127.0.0.1, which is a loopback address";
+    check(&compiled, Reason::TargetRefused, said);
 }
 
 #[test]

@@ -88,7 +88,7 @@ impl Form {
             topics,
             wildcard: spec.wildcard,
             redis: redis
-                .map(|redis| redis::server(redis, &self.resolved))
+                .map(|redis| redis::server(&self.namespace, redis, &self.resolved))
                 .transpose()?,
             prefix: redis::prefix(redis)?,
             ingest: super::IngestSet {

@@ -1,8 +1,9 @@
 //! Reads what a Channel takes from Secrets, in the form that a Snapshot carries.
 //!
-//! Owns: keys of Secrets, and what a missing one means: a token rule admits nobody, a Redis server
+//! Owns: the Secrets of a Channel, and what a missing one means: a token rule admits nobody, a Redis server
 //! keeps the credentials in use. Never: keeps a bearer token in clear. Used by: `compile`, `snapshot`.
 
+use super::credentials::Credentials;
 use super::{Form, Problem, Rejection, TokenHolder};
 use crate::channel::{
     AccessRule, ChannelSpec, JwtAlgorithm, RedisSpec, SecretKeyReference, SecretReference,
@@ -36,21 +37,6 @@ pub struct Resolved {
         skip_serializing_if = "BTreeMap::is_empty"
     )]
     keys: BTreeMap<String, Secret<Vec<u8>>>,
-}
-
-/// What a client shows to a Redis server, and by what it knows the server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Credentials {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
-    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
-    pub password: Option<Secret<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ca: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cert: Option<String>,
-    #[serde(default, with = "exposed", skip_serializing_if = "Option::is_none")]
-    pub key: Option<Secret<String>>,
 }
 
 impl Resolved {
@@ -225,7 +211,9 @@ impl Reader<'_> {
         };
         let missing = "or remove spec.redis.secretRef; until then the credentials last known are used, if any";
         let data = self.data(&reference.name, missing)?;
-        read_redis(&reference.name, data).map(Some).map_err(lacking)
+        Credentials::read(&reference.name, data)
+            .map(Some)
+            .map_err(lacking)
     }
 }
 
@@ -233,53 +221,6 @@ fn lacking(message: String) -> Problem {
     Problem {
         reason: Reason::SecretMissing,
         message,
-    }
-}
-
-fn read_redis(name: &str, data: &SecretData) -> Result<Credentials, String> {
-    let text = |key: &str| read_text(name, data, key);
-    let credentials = Credentials {
-        username: text("username")?,
-        password: text("password")?.map(Secret::new),
-        ca: pem(name, "ca.crt", text("ca.crt")?)?,
-        cert: pem(name, "tls.crt", text("tls.crt")?)?,
-        key: pem(name, "tls.key", text("tls.key")?)?.map(Secret::new),
-    };
-    if credentials == Credentials::default() {
-        return Err(format!(
-            "Secret {name:?} has none of the keys username, password, ca.crt, tls.crt, tls.key; add one or remove spec.redis.secretRef."
-        ));
-    }
-    if credentials.cert.is_some() != credentials.key.is_some() {
-        return Err(format!(
-            "Secret {name:?} has only one of the keys tls.crt and tls.key; add the other or remove both."
-        ));
-    }
-    Ok(credentials)
-}
-
-/// The text of a key without one newline at its end, which editors and `echo` leave there.
-fn read_text(name: &str, data: &SecretData, key: &str) -> Result<Option<String>, String> {
-    let Some(value) = data.get(key) else {
-        return Ok(None);
-    };
-    match std::str::from_utf8(trimmed(value.expose())) {
-        Ok("") => Err(format!(
-            "key {key:?} of Secret {name:?} is empty; fill it or remove it."
-        )),
-        Ok(text) => Ok(Some(text.to_owned())),
-        Err(_not_text) => Err(format!(
-            "key {key:?} of Secret {name:?} is not UTF-8 text; write it anew."
-        )),
-    }
-}
-
-fn pem(name: &str, key: &str, text: Option<String>) -> Result<Option<String>, String> {
-    match text {
-        Some(text) if !text.contains("-----BEGIN ") => Err(format!(
-            "key {key:?} of Secret {name:?} is not PEM; it must hold a block that begins with -----BEGIN."
-        )),
-        text => Ok(text),
     }
 }
 
@@ -316,7 +257,8 @@ fn read_tokens(
     Ok(hashes)
 }
 
-fn trimmed(value: &[u8]) -> &[u8] {
+/// Without one newline at its end, which editors and `echo` leave there.
+pub fn trimmed(value: &[u8]) -> &[u8] {
     let value = value.strip_suffix(b"\n").unwrap_or(value);
     value.strip_suffix(b"\r").unwrap_or(value)
 }
@@ -344,26 +286,7 @@ fn bytes_of(hex: &str) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// Writes a secret into the Snapshot, which is itself a Secret: the one place where it is allowed.
-mod exposed {
-    use crate::secret::Secret;
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub fn serialize<S: Serializer>(
-        value: &Option<Secret<String>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        value.as_ref().map(Secret::expose).serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Secret<String>>, D::Error> {
-        Ok(Option::<String>::deserialize(deserializer)?.map(Secret::new))
-    }
-}
-
-/// The same for a map of secrets, in hex.
+/// Writes secrets into the Snapshot, in hex: it is itself a Secret.
 mod exposed_map {
     use crate::secret::Secret;
     use serde::de::Error;

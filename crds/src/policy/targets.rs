@@ -3,25 +3,33 @@
 //! Owns: which fields hold one. Never: checks their form, which their own sections do first; repeats a
 //! URL. Used by: `policy`.
 
-use super::Rejection;
+use super::{RedisServer, Rejection};
 use crate::channel::{AccessRule, ChannelSpec};
 use crate::reason::Reason;
 use crate::targets::Targets;
 
 /// Refuses the first URL that leads where no tenant may send the gateway.
-pub fn check(spec: &ChannelSpec, targets: &Targets) -> Result<(), Rejection> {
+pub fn check(
+    spec: &ChannelSpec,
+    redis: Option<&RedisServer>,
+    targets: &Targets,
+) -> Result<(), Rejection> {
+    let refuse = |field: &str, refused: String| {
+        Rejection::new(Reason::TargetRefused, format!("{field} {refused}."))
+    };
+    if let Some(redis) = redis {
+        let judged = targets.judge_redis(&redis.url);
+        judged.map_err(|refused| refuse("spec.redis.url", refused))?;
+    }
     for (field, url) in urls(spec) {
-        targets.judge_url(url).map_err(|refused| {
-            Rejection::new(Reason::TargetRefused, format!("{field} {refused}."))
-        })?;
+        let judged = targets.judge_url(url);
+        judged.map_err(|refused| refuse(&field, refused))?;
     }
     Ok(())
 }
 
-/// Every URL that the gateway would connect to, with the name of its field.
+/// Every URL of the web that the gateway would connect to, with the name of its field.
 fn urls(spec: &ChannelSpec) -> impl Iterator<Item = (String, &str)> {
-    let redis = spec.redis.iter();
-    let redis = redis.map(|redis| ("spec.redis.url".to_owned(), &*redis.url));
     let access = spec.access.iter();
     let rules = access.flat_map(|access| {
         [
@@ -29,11 +37,10 @@ fn urls(spec: &ChannelSpec) -> impl Iterator<Item = (String, &str)> {
             ("publish", &access.publish),
         ]
     });
-    let rules = rules.flat_map(|(action, rules)| {
+    rules.flat_map(|(action, rules)| {
         let numbered = rules.iter().enumerate();
         numbered.flat_map(move |(at, rule)| of_rule(rule, format!("spec.access.{action}[{at}]")))
-    });
-    redis.chain(rules)
+    })
 }
 
 fn of_rule(rule: &AccessRule, field: String) -> impl Iterator<Item = (String, &str)> {
@@ -48,11 +55,15 @@ fn of_rule(rule: &AccessRule, field: String) -> impl Iterator<Item = (String, &s
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Resolved;
+    use crate::policy::redis::server;
 
     #[track_caller]
     fn judge(spec: &str, expected: Result<(), &str>) {
         let spec: ChannelSpec = serde_json::from_str(spec).unwrap();
-        let judged = check(&spec, &Targets::cluster([]));
+        let redis = spec.redis.as_ref();
+        let redis = redis.map(|redis| server("shop", redis, &Resolved::default()).unwrap());
+        let judged = check(&spec, redis.as_deref(), &Targets::cluster([]));
         match (&judged, expected) {
             (Ok(()), Ok(())) => {}
             (Err(rejection), Err(said)) => {
@@ -102,7 +113,7 @@ mod tests {
         let rule = r#"{"webhook": {"url": "https://ana:hunter2@auth.shop/?key=hunter2"}}"#;
         let spec = format!(r#"{{"access": {{"subscribe": [{rule}]}}}}"#);
         let spec: ChannelSpec = serde_json::from_str(&spec).unwrap();
-        let rejection = check(&spec, &Targets::standalone()).unwrap_err();
+        let rejection = check(&spec, None, &Targets::standalone()).unwrap_err();
         assert!(!rejection.message.contains("hunter2"), "{rejection}");
         assert!(rejection.message.contains("remove"), "{rejection}");
     }

@@ -15,7 +15,13 @@ fn listed(entries: &[&str]) -> Targets {
 #[track_caller]
 fn judge(targets: &Targets, expected: bool, urls: &[&str]) {
     for url in urls {
-        let judged = targets.judge_url(url);
+        let judged = if url.starts_with("redis") {
+            let url = url.parse::<RedisUrl>();
+            url.map_err(|wrong| wrong.to_string())
+                .and_then(|url| targets.judge_redis(&url))
+        } else {
+            targets.judge_url(url)
+        };
         assert_eq!(judged.is_ok(), expected, "{url:?}: {judged:?}");
     }
 }
@@ -29,7 +35,7 @@ fn admit(targets: &Targets, host: &str, expected: bool, addresses: &[&str]) {
 }
 
 /// Loopback in the spellings of browsers, resolvers and careless parsers.
-const LOOPBACK: [&str; 26] = [
+const LOOPBACK: [&str; 28] = [
     "http://127.0.0.1",
     "http://127.0.0.1:8080/keys",
     "http://127.0.0.1./",
@@ -56,6 +62,8 @@ const LOOPBACK: [&str; 26] = [
     "redis://127.1",
     "rediss://0x7f.1",
     "redis://[::ffff:7f00:1]:6379",
+    "redis+cluster://redis.shop,127.0.0.1",
+    "redis+sentinel://redis.shop,LOCALHOST.?master=m",
 ];
 
 /// What no default admits.
@@ -106,6 +114,7 @@ fn by_default_everything_else_passes() {
         "http://[2001:db8::1]/",
         "redis://redis.shop:6379/0",
         "rediss://my_redis",
+        "redis+cluster://10.0.0.1,redis.shop",
     ];
     judge(&cluster(), true, &urls);
     judge(&Targets::standalone(), true, &urls);
@@ -146,7 +155,7 @@ fn what_is_no_url_of_a_server_is_refused() {
         "file:///etc/passwd",
         "unix:///run/redis.sock",
         "redis+unix:///run/redis.sock",
-        "redis+sentinel://a",
+        "redis://1.2.3.4.5",
         "gopher://auth.shop",
         "data:,x",
         "http://a b/",
@@ -176,7 +185,6 @@ fn user_info_is_refused_and_never_repeated() {
         "https://hunter2@auth.shop/",
         "https://:hunter2@auth.shop",
         "https://auth.shop:hunter2@127.0.0.1/",
-        "redis://:hunter2@redis.shop",
         "hunter2:hunter2@auth.shop",
         "https://ana:hunter2@[auth",
         "https://auth.shop#@hunter2:hunter2",

@@ -289,7 +289,7 @@ impl Item {
 fn same_ground(before: &Policy, after: &Policy) -> bool {
     before.channel == after.channel
         && before.wildcard == after.wildcard
-        && before.redis == after.redis
+        && before.server() == after.server()
         && before.prefix == after.prefix
         && before.history.is_some() == after.history.is_some()
 }

@@ -6,18 +6,18 @@
 use crate::args::{RedisSettings, Settings};
 use crate::broker::Broker;
 use crate::broker::memory::Memory;
-use crate::broker::redis::{Redis, Settings as Keeper, Source};
+use crate::broker::redis::{Complaint, Redis, Settings as Keeper, Source};
 use crate::clock;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
 use crate::topics::Brokers;
-use crds::policy::RedisServer;
+use crds::policy::{Login, RedisServer};
 use crds::secret::Secret;
 use crds::targets::Targets;
+use parking_lot::Mutex;
 use std::fs::File;
 use std::future::Future;
 use std::io::{ErrorKind, Read};
-use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -58,16 +58,17 @@ pub fn make(
         None => Box::new(move |sink| Arc::new(Memory::new(sink, random(), Box::new(clock::now)))),
         Some(own) => {
             let (connect, made) = (connect.clone(), own_redis.clone());
+            let own = Own::new(own);
             Box::new(move |sink| {
-                let redis = connect(Source::own(move || server(&own)), sink);
+                let redis = connect(Source::own(move || own.server()), sink);
                 made.get_or_init(|| redis.clone());
                 redis
             })
         }
     };
     let targets = Arc::new(targets.clone());
-    let named = Box::new(move |server: &Arc<RedisServer>, sink| {
-        let source = Source::named(server.clone(), targets.clone());
+    let named = Box::new(move |server, sink| {
+        let source = Source::named(server, targets.clone());
         let redis = connect(source, sink);
         redis as Arc<dyn Broker>
     });
@@ -88,37 +89,67 @@ async fn first_answer(redis: Arc<OnceLock<Arc<Redis>>>) {
     }
 }
 
-/// The server with what its folder holds at this moment. A file that is not there was not needed; one that
-/// cannot be read is told in the log and left out.
-fn server(settings: &RedisSettings) -> RedisServer {
-    let file = |name| read(&settings.secret_dir.as_ref()?.join(name));
-    let line = |name| {
-        let text = String::from_utf8(file(name)?).ok()?;
-        // Editors and `echo` end a file with a line ending that is no part of the password.
-        Some(text.trim_end_matches(['\r', '\n']).to_owned())
-    };
-    RedisServer {
-        url: settings.url.clone(),
-        username: line("username").filter(|name| !name.is_empty()),
-        password: line("password").map(Secret::new),
-        ca: file("ca.crt"),
-        client: file("tls.crt").zip(file("tls.key").map(Secret::new)),
-    }
+/// Where the gateway's own server is, and the folder with what lets it in.
+struct Own {
+    settings: RedisSettings,
+    /// The folder is read before each connect, the same fault told once a minute.
+    complaint: Mutex<Complaint>,
 }
 
-fn read(path: &Path) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes));
-    match read {
-        Ok(_) if bytes.len() as u64 <= MOST_BYTES => Some(bytes),
-        Ok(_) => {
-            tracing::warn!(?path, "file of the redis secret is larger than 256 KiB");
-            None
+impl Own {
+    fn new(settings: RedisSettings) -> Self {
+        Self {
+            settings,
+            complaint: Mutex::default(),
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => None,
-        Err(error) => {
-            tracing::warn!(?path, error = error.to_string(), "file of the redis secret");
-            None
+    }
+
+    /// The server with what its folder holds at this moment. A file that is not there was not needed; one
+    /// that cannot be read is told in the log and left out.
+    fn server(&self) -> RedisServer {
+        let file = |name| self.file(name);
+        let line = |name| self.line(name);
+        let sentinel = line("sentinel-password").map(|password| Login {
+            username: line("sentinel-username").filter(|name| !name.is_empty()),
+            password: Secret::new(password),
+        });
+        RedisServer {
+            username: line("username").filter(|name| !name.is_empty()),
+            password: line("password").map(Secret::new),
+            ca: file("ca.crt"),
+            client: file("tls.crt").zip(file("tls.key").map(Secret::new)),
+            sentinel,
+            ..RedisServer::open(self.settings.url.clone())
+        }
+    }
+
+    fn line(&self, name: &str) -> Option<String> {
+        match String::from_utf8(self.file(name)?) {
+            // Editors and `echo` end a file with a line ending that is no part of the password.
+            Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(_not_text) => {
+                self.complain(name, "it is not UTF-8 text");
+                None
+            }
+        }
+    }
+
+    fn file(&self, name: &str) -> Option<Vec<u8>> {
+        let path = self.settings.secret_dir.as_ref()?.join(name);
+        let mut bytes = Vec::new();
+        let read = File::open(path);
+        match read.and_then(|file| file.take(MOST_BYTES + 1).read_to_end(&mut bytes)) {
+            Ok(_) if bytes.len() as u64 <= MOST_BYTES => return Some(bytes),
+            Ok(_) => self.complain(name, "it is larger than 256 KiB"),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => self.complain(name, &error.to_string()),
+        }
+        None
+    }
+
+    fn complain(&self, file: &str, error: &str) {
+        if let Some(times) = self.complaint.lock().due(clock::now().steady) {
+            tracing::warn!(file, times, error, "file of the redis secret");
         }
     }
 }
@@ -133,15 +164,36 @@ mod tests {
         let dir = std::env::temp_dir().join(format!("siar-redis-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
         let settings = RedisSettings {
-            url: "redis://localhost".to_owned(),
+            url: "redis://localhost".parse().unwrap(),
             secret_dir: Some(dir.clone()),
         };
-        assert_eq!(server(&settings).password, None);
+        let own = Own::new(settings);
+        assert_eq!(own.server().password, None);
         fs::write(dir.join("password"), "hunter2\n").unwrap();
         fs::write(dir.join("tls.crt"), "without a key").unwrap();
-        let read = server(&settings);
+        fs::write(dir.join("sentinel-password"), "hunter3\r\n").unwrap();
+        fs::write(dir.join("sentinel-username"), "\n").unwrap();
+        let read = own.server();
         fs::remove_dir_all(&dir).unwrap();
         assert_eq!(read.password, Some(Secret::new("hunter2".to_owned())));
         assert_eq!((read.username, read.ca, read.client), (None, None, None));
+        let (username, password) = (None, Secret::new("hunter3".to_owned()));
+        assert_eq!(read.sentinel, Some(Login { username, password }));
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_left_out_and_told_once_a_minute() {
+        let dir = std::env::temp_dir().join(format!("siar-redis-bad-{}", std::process::id()));
+        fs::create_dir_all(dir.join("ca.crt")).unwrap();
+        fs::write(dir.join("password"), [0xff]).unwrap();
+        let own = Own::new(RedisSettings {
+            url: "redis://localhost".parse().unwrap(),
+            secret_dir: Some(dir.clone()),
+        });
+        let read = own.server();
+        fs::remove_dir_all(&dir).unwrap();
+        assert_eq!((read.password, read.ca), (None, None));
+        // The first was told, the second waits for its minute.
+        assert_eq!(own.complaint.lock().due(clock::now().steady), None);
     }
 }

@@ -3,6 +3,7 @@
 //! Owns: the fields and what they mean. Made by: `args`. Used by: `app`.
 
 use clap::ValueEnum;
+use crds::redis_url::RedisUrl;
 use crds::targets::Targets;
 use ipnet::IpNet;
 use std::net::SocketAddr;
@@ -78,8 +79,9 @@ pub struct TlsSettings {
 #[derive(Clone, Debug)]
 pub struct RedisSettings {
     /// Without a password; those come from the folder.
-    pub url: String,
-    /// Holds `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, each if needed.
+    pub url: RedisUrl,
+    /// Holds `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, `sentinel-username` and
+    /// `sentinel-password`, each if needed.
     pub secret_dir: Option<PathBuf>,
 }
 

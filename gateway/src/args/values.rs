@@ -111,11 +111,3 @@ pub fn base_url(text: &str) -> Result<String, &'static str> {
     }
     Ok(text.to_owned())
 }
-
-/// Whether it is one of the shapes served, without user and password.
-pub fn is_redis_url(url: &str) -> bool {
-    let host = url
-        .strip_prefix("redis://")
-        .or_else(|| url.strip_prefix("rediss://"));
-    host.is_some_and(|host| !host.is_empty() && !host.contains('@'))
-}

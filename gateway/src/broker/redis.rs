@@ -26,6 +26,7 @@ mod tests;
 mod wanted;
 mod wire;
 
+pub use backoff::Complaint;
 pub use server::Source;
 
 use crate::address::Address;

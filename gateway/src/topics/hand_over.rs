@@ -10,7 +10,7 @@ impl Topics {
     /// control runtime, when the streams are closed and before the process ends.
     pub async fn hand_over(&self) {
         let mut keepers = vec![self.own.broker.clone()];
-        keepers.extend(self.named.read().values().map(|hub| hub.broker.clone()));
+        keepers.extend(self.servers.all().iter().map(|hub| hub.broker.clone()));
         join_all(keepers.iter().map(|keeper| keeper.hand_over())).await;
     }
 }

@@ -1,11 +1,13 @@
 //! Topics over the memory keeper and real mailboxes: what comes to the workers, in which order.
 
 mod remote;
+mod servers;
 
 use super::*;
 use crate::broker::PAGE_MESSAGES;
 use crate::broker::contract::{offsets, policy, publication};
 use crate::broker::memory::Memory;
+use crds::policy::RedisServer;
 use std::collections::VecDeque;
 use tokio::runtime::Handle;
 
@@ -217,13 +219,8 @@ async fn the_newest_and_a_start_are_answered() {
 async fn a_channel_whose_server_is_not_configured_is_not_joined() {
     let mut world = world();
     let mut policy = policy("orders", 10, false);
-    policy.redis = Some(Arc::new(RedisServer {
-        url: "redis://127.0.0.1".into(),
-        username: None,
-        password: None,
-        ca: None,
-        client: None,
-    }));
+    let server = RedisServer::open("redis://127.0.0.1".parse().unwrap());
+    policy.redis = Some(Arc::new(server));
     world.policy = Arc::new(policy);
     world.topics.join(0, &world.target("a"));
     let told = world.mail(0);

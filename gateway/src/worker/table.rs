@@ -102,7 +102,7 @@ impl Table {
     pub fn join(&mut self, target: &Target) -> (Key, Joining) {
         if let Some(&key) = self.by_address.get(&target.address)
             && let Some(local) = self.locals.get_mut(key)
-            && local.target.policy.redis == target.policy.redis
+            && local.target.policy.server() == target.policy.server()
         {
             local.pins += 1;
             local.target = target.clone();

@@ -35,7 +35,11 @@ fn specs() -> Vec<(&'static str, Value)> {
         ),
         (
             "redis-sentinel",
-            json!({ "redis": { "url": "redis+sentinel://a,b?master=m" } }),
+            json!({ "redis": { "url": "redis+sentinel://a,[::1]:26379/1?master=My.master-1_" } }),
+        ),
+        (
+            "redis-cluster",
+            json!({ "redis": { "url": "rediss+cluster://a:1,b,127.0.0.1/0" } }),
         ),
         (
             "ingest",

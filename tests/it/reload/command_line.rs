@@ -82,8 +82,8 @@ fn check_names_file_line_and_mend_of_what_is_wrong() {
             &["default/x rejected NoRedis", "redis"],
         ),
         (
-            "spec: {redis: {url: 'redis+cluster://a,b'}}\n",
-            &["default/x rejected UnsupportedRedis"],
+            "spec: {redis: {url: 'redis+cluster://a,b/1'}}\n",
+            &["default/x rejected InvalidSpec", "no other than 0"],
         ),
         (
             "spec: {access: {subscribe: [{anonymous: {}, when: 'claims.'}]}}\n",

@@ -6,17 +6,19 @@
 
 use crate::lookup::lookup;
 use crds::policy::RedisServer;
+use crds::redis_url::{Kind, RedisUrl};
 use crds::targets::Targets;
 use redis::aio::MultiplexedConnection;
 use redis::io::AsyncDNSResolver;
 use redis::io::tcp::{TcpSettings, socket2};
 use redis::{
-    AsyncConnectionConfig, Client, ClientTlsConfig, ErrorKind, IntoConnectionInfo, ProtocolVersion,
-    RedisError, RedisFuture, RedisResult, TlsCertificates,
+    AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
+    ProtocolVersion, RedisError, RedisFuture, RedisResult, TlsCertificates,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Time to reach the server and to be let in.
 pub const CONNECT: Duration = Duration::from_secs(1);
@@ -42,11 +44,11 @@ impl Source {
         }
     }
 
-    /// The server of a Channel: every address that its URL leads to is judged by `targets`.
+    /// The server of Channels, with the credentials that it has at each connect: every address that its URL leads to is judged by `targets`.
     #[must_use]
-    pub fn named(server: Arc<RedisServer>, targets: Arc<Targets>) -> Self {
+    pub fn named(server: watch::Receiver<Arc<RedisServer>>, targets: Arc<Targets>) -> Self {
         Self {
-            read: Arc::new(move || RedisServer::clone(&server)),
+            read: Arc::new(move || RedisServer::clone(&server.borrow())),
             targets: Some(targets),
         }
     }
@@ -98,21 +100,24 @@ pub async fn connect(
         .await
 }
 
-/// Host and port, for metrics and logs.
+/// Where it is, for metrics and logs.
 #[must_use]
 pub fn label(server: &RedisServer) -> String {
-    server
-        .url
-        .as_str()
-        .into_connection_info()
-        .map_or_else(|_| "unknown".into(), |info| info.addr().to_string())
+    server.url.label()
 }
 
 fn client(server: &RedisServer) -> RedisResult<Client> {
-    let info = server.url.as_str().into_connection_info()?;
+    let Kind::Server { database } = server.url.kind() else {
+        return Err(RedisError::from((
+            ErrorKind::InvalidClientConfig,
+            "Sentinels and clusters are not supported yet",
+        )));
+    };
+    let info = address(&server.url).into_connection_info()?;
     let mut settings = info
         .redis_settings()
         .clone()
+        .set_db((*database).into())
         .set_protocol(ProtocolVersion::RESP3);
     if let Some(username) = &server.username {
         settings = settings.set_username(username);
@@ -125,8 +130,7 @@ fn client(server: &RedisServer) -> RedisResult<Client> {
         .set_keepalive(socket2::TcpKeepalive::new().with_time(KEEPALIVE))
         .set_user_timeout(UNACKNOWLEDGED);
     let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-    let encrypted = matches!(info.addr(), redis::ConnectionAddr::TcpTls { .. });
-    if !encrypted || (server.ca.is_none() && server.client.is_none()) {
+    if !server.url.tls() || (server.ca.is_none() && server.client.is_none()) {
         return Client::open(info);
     }
     let client_tls = server.client.as_ref().map(|(chain, key)| ClientTlsConfig {
@@ -140,6 +144,20 @@ fn client(server: &RedisServer) -> RedisResult<Client> {
     Client::build_with_tls(info, certificates)
 }
 
+/// Of the one server that the URL names.
+fn address(url: &RedisUrl) -> ConnectionAddr {
+    let (host, port) = (url.hosts()[0].host().to_owned(), url.hosts()[0].port());
+    if !url.tls() {
+        return ConnectionAddr::Tcp(host, port);
+    }
+    ConnectionAddr::TcpTls {
+        host,
+        port,
+        insecure: false,
+        tls_params: None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -147,19 +165,10 @@ mod tests {
 
     fn server(url: &str) -> RedisServer {
         RedisServer {
-            url: url.into(),
             username: Some("ana".into()),
             password: Some(Secret::new("hunter2".into())),
-            ca: None,
-            client: None,
+            ..RedisServer::open(url.parse().unwrap())
         }
-    }
-
-    #[test]
-    fn the_label_is_host_and_port() {
-        assert_eq!(label(&server("redis://redis.shop")), "redis.shop:6379");
-        assert_eq!(label(&server("rediss://redis.shop:1/0")), "redis.shop:1");
-        assert_eq!(label(&server("nonsense")), "unknown");
     }
 
     #[test]
@@ -200,7 +209,8 @@ mod tests {
     async fn a_refused_server_is_not_connected_to() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
-        let source = Source::named(Arc::new(server(&url)), Arc::new(Targets::cluster([])));
+        let (_keep, named) = watch::channel(Arc::new(server(&url)));
+        let source = Source::named(named, Arc::new(Targets::cluster([])));
         let refused = connect(&source, AsyncConnectionConfig::new()).await;
         let error = refused.expect_err("refused").to_string();
         assert!(error.contains("--allow-targets"), "{error}");
@@ -209,6 +219,8 @@ mod tests {
 
     #[test]
     fn other_shapes_of_servers_are_refused_by_name() {
-        assert!(client(&server("redis+cluster://a,b")).is_err());
+        for url in ["redis+cluster://a,b", "redis+sentinel://a?master=m"] {
+            assert!(client(&server(url)).is_err(), "{url}");
+        }
     }
 }

@@ -149,7 +149,23 @@ pub const TYPOS: &[Case] = &[
     ),
     (
         &[("redis.url", "\"http://redis\"")],
-        &["'/redis/url'", "rediss?://"],
+        &["'/redis/url'", "rediss?("],
+    ),
+    (
+        &[("redis.url", "\"redis://a,b\"")],
+        &["'/redis/url'", "one host, or a URL that says"],
+    ),
+    (
+        &[("redis.url", "\"redis+sentinel://a,b\"")],
+        &["'/redis/url'", "master="],
+    ),
+    (
+        &[("redis.url", "\"redis+cluster://a,b?master=m\"")],
+        &["'/redis/url'", "master="],
+    ),
+    (
+        &[("redis.url", "\"redis+cluster://a,b/1\"")],
+        &["'/redis/url'", "a URL without database"],
     ),
     (
         &[("networkPolicy.metricsFrom", "[\"monitoring\"]")],

@@ -28,7 +28,7 @@ fn redis() -> Vec<Bad> {
         bad(
             "a host without scheme",
             at("redis.shop:6379"),
-            "spec.redis.url: Invalid value: \"redis.shop:6379\": write redis://host:6379/0, or rediss:// for TLS",
+            "spec.redis.url: Invalid value: \"redis.shop:6379\": write redis://host:6379/0, redis+sentinel://host:26379,host:26379/0?master=NAME or redis+cluster://host:6379,host:6379, each with rediss for TLS",
         ),
         bad(
             "another scheme",
@@ -48,6 +48,46 @@ fn redis() -> Vec<Bad> {
         bad(
             "a URL with a blank",
             at("redis://redis shop"),
+            "write redis://host:6379/0",
+        ),
+        bad(
+            "a port that is no number",
+            at("redis://a:x"),
+            "write redis://host:6379/0",
+        ),
+        bad(
+            "a database that is no number",
+            at("redis://a/x"),
+            "write redis://host:6379/0",
+        ),
+        bad(
+            "a query",
+            at("redis://a?protocol=resp3"),
+            "write redis://host:6379/0",
+        ),
+        bad(
+            "several hosts for one server",
+            at("rediss://a,b"),
+            "name one host, or say with redis+sentinel:// or redis+cluster:// what they are",
+        ),
+        bad(
+            "Sentinels without a master",
+            at("redis+sentinel://a,b"),
+            "end redis+sentinel:// with ?master=NAME",
+        ),
+        bad(
+            "a master without Sentinels",
+            at("redis+cluster://a,b?master=m"),
+            "end redis+sentinel:// with ?master=NAME",
+        ),
+        bad(
+            "a database of a cluster",
+            at("rediss+cluster://a,b/1"),
+            "a cluster has no database but 0: leave it out",
+        ),
+        bad(
+            "too many hosts",
+            at(&format!("redis+cluster://{}", ["a"; 17].join(","))),
             "write redis://host:6379/0",
         ),
         bad(

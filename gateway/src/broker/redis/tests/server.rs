@@ -10,6 +10,7 @@ use crate::tasks::Essential;
 use crds::name::Topic;
 use crds::pattern::TopicPattern;
 use crds::policy::{IngestSet, Policy, RedisServer};
+use crds::redis_url::RedisUrl;
 use crds::secret::Secret;
 use parking_lot::Mutex;
 use prometheus::Registry;
@@ -213,14 +214,13 @@ pub fn keeper(
     sink: Sink,
     essential: &Essential,
 ) -> Arc<Redis> {
-    let url = format!("redis://127.0.0.1:{}", server.port);
+    let url: RedisUrl = format!("redis://127.0.0.1:{}", server.port)
+        .parse()
+        .expect("a URL");
     let password = password.clone();
     let source = move || RedisServer {
-        url: url.clone(),
-        username: None,
         password: password.lock().clone().map(Secret::new),
-        ca: None,
-        client: None,
+        ..RedisServer::open(url.clone())
     };
     let settings = Settings {
         source: Source::own(source),

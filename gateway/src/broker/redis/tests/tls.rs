@@ -94,12 +94,12 @@ impl Server {
 
     fn credentials(&self) -> RedisServer {
         let read = |name| fs::read(self.folder.join(name)).unwrap();
+        let url = format!("rediss://127.0.0.1:{}/0", self.port);
         RedisServer {
-            url: format!("rediss://127.0.0.1:{}/0", self.port),
-            username: None,
             password: Some(Secret::new("let-me-in".into())),
             ca: Some(read("ca.crt")),
             client: Some((read("tls.crt"), Secret::new(read("tls.key")))),
+            ..RedisServer::open(url.parse().unwrap())
         }
     }
 }
