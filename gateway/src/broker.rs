@@ -12,8 +12,11 @@
 
 #[cfg(test)]
 pub mod contract;
+mod declined;
 pub mod memory;
 pub mod redis;
+
+pub use declined::Declined;
 
 use crate::address::Address;
 use crate::clock::Now;
@@ -89,6 +92,9 @@ pub enum PublishError {
     Busy,
     #[error("the outcome is unknown: {0}")]
     OutcomeUnknown(String),
+    /// The server said no: nothing was published.
+    #[error("the server declined: {0:?}")]
+    Declined(Declined),
     /// A bound of the Channel is reached; says which one and what to do.
     #[error("{0}")]
     Full(&'static str),

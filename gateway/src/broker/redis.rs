@@ -5,6 +5,7 @@
 
 mod backoff;
 mod commands;
+mod declined;
 mod gate;
 mod history;
 mod ingest;

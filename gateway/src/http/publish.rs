@@ -173,7 +173,10 @@ async fn send(
         };
         if matches!(
             published,
-            Err(PublishError::Busy | PublishError::OutcomeUnknown(_))
+            Err(PublishError::Busy
+                | PublishError::OutcomeUnknown(_)
+                | PublishError::Declined(_)
+                | PublishError::Refused(_))
         ) {
             out_of_reach.push(channel);
         }

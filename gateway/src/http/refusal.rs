@@ -4,8 +4,10 @@
 //! once and says when to come back, since any other status would stop it for good. Used by: the routes.
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod detail;
+
 use super::request::Bad;
-use crate::broker::PublishError;
+use crate::broker::{Declined, PublishError};
 use crate::close::CloseReason;
 use crate::frame::control;
 use crate::metrics::{Denied, Metrics};
@@ -58,6 +60,8 @@ pub enum Refusal {
     Passing(Passing),
     /// A bound of the Channel is reached; the text says which.
     Full(&'static str),
+    /// The server said no: nothing was published.
+    Declined(Declined),
     /// A mistake of ours.
     Internal(&'static str),
 }
@@ -81,7 +85,7 @@ struct Problem<'a> {
 
 impl Refusal {
     /// Every word, for metrics that must exist before they move.
-    pub const WORDS: [&'static str; 22] = [
+    pub const WORDS: [&'static str; 29] = [
         "malformed",
         "two-tokens",
         "no-token",
@@ -98,6 +102,13 @@ impl Refusal {
         "rate",
         "busy",
         "outcome-unknown",
+        "redis-full",
+        "redis-disk",
+        "redis-replicas",
+        "redis-read-only",
+        "redis-loading",
+        "redis-denied",
+        "redis-cluster",
         "draining",
         "capacity",
         "client-limit",
@@ -126,6 +137,7 @@ impl Refusal {
             Self::OutcomeUnknown => "outcome-unknown",
             Self::Passing(passing) => passing.reason.word(),
             Self::Full(_) => CloseReason::Capacity.word(),
+            Self::Declined(cause) => cause.word(),
             Self::Internal(_) => "internal",
         }
     }
@@ -145,9 +157,11 @@ impl Refusal {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::KeyConflict => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Rate(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy | Self::OutcomeUnknown | Self::Passing(_) | Self::Full(_) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            Self::Busy
+            | Self::OutcomeUnknown
+            | Self::Passing(_)
+            | Self::Full(_)
+            | Self::Declined(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -160,7 +174,7 @@ impl Refusal {
                 reason,
                 topic,
                 action,
-            } => denied(*reason, topic, action),
+            } => detail::denied(*reason, topic, action),
             Self::Origin(origin) => format!(
                 "Origin {origin:?} may not use this; add it to spec.access.origins of the Channel."
             ),
@@ -191,8 +205,9 @@ impl Refusal {
             Self::OutcomeUnknown => {
                 "It is not known whether the message was published; repeat with the same Idempotency-Key.".to_owned()
             }
-            Self::Passing(passing) => passing_detail(passing.reason).to_owned(),
+            Self::Passing(passing) => detail::passing(passing.reason).to_owned(),
             Self::Full(why) => (*why).to_owned(),
+            Self::Declined(cause) => detail::declined(*cause).to_owned(),
             Self::Internal(_) => "A mistake of the gateway; its log says more.".to_owned(),
         }
     }
@@ -202,6 +217,7 @@ impl Refusal {
             Self::Rate(wait) => Some(*wait),
             Self::Busy | Self::OutcomeUnknown => Some(SOON),
             Self::Passing(passing) => Some(passing.retry),
+            Self::Declined(cause) => Some(if cause.passes() { SOON } else { LATER }),
             Self::Full(_) => Some(LATER),
             Self::Malformed(_)
             | Self::Denied { .. }
@@ -244,6 +260,7 @@ impl Refusal {
             | Self::OutcomeUnknown
             | Self::Passing(_)
             | Self::Full(_)
+            | Self::Declined(_)
             | Self::Internal(_) => None,
         }
     }
@@ -262,6 +279,7 @@ impl Refusal {
             }
             Self::Passing(_)
             | Self::Full(_)
+            | Self::Declined(_)
             | Self::Malformed(_)
             | Self::Denied { .. }
             | Self::Origin(_)
@@ -324,42 +342,6 @@ fn come_back(passing: Passing) -> Response {
     response
 }
 
-fn denied(reason: Denied, topic: &str, action: &str) -> String {
-    match reason {
-        Denied::NoToken => format!(
-            "To {action} on {topic:?} a token is needed; send it as Authorization: Bearer, cookie or access_token."
-        ),
-        Denied::BadToken => {
-            format!("The token admits nobody to {action} on {topic:?}; get a new one.")
-        }
-        Denied::NotAdmitted | Denied::Origin => {
-            format!("No rule in spec.access.{action} of the Channel admits this to {topic:?}.")
-        }
-    }
-}
-
-fn passing_detail(reason: CloseReason) -> &'static str {
-    match reason {
-        CloseReason::Draining => "This gateway shuts down; ask again, another one answers.",
-        CloseReason::Capacity => {
-            "All places for streams, or for topics, are taken (spec.limits); come back as Retry-After says."
-        }
-        CloseReason::ClientLimit => {
-            "This client has as many streams as spec.limits.streamsPerClient allows; close one."
-        }
-        CloseReason::Unavailable => {
-            "The server behind the Channel cannot be reached or takes no more; ask again."
-        }
-        CloseReason::Starting => "No configuration was read yet; ask again.",
-        CloseReason::Expired
-        | CloseReason::Revoked
-        | CloseReason::Rotated
-        | CloseReason::Stalled
-        | CloseReason::Deleted
-        | CloseReason::ClientGone => "The stream ended; ask again.",
-    }
-}
-
 impl From<Bad> for Refusal {
     fn from(bad: Bad) -> Self {
         Self::Malformed(bad)
@@ -373,6 +355,7 @@ impl From<PublishError> for Refusal {
             PublishError::Busy => Self::Busy,
             PublishError::OutcomeUnknown(_) => Self::OutcomeUnknown,
             PublishError::Full(why) => Self::Full(why),
+            PublishError::Declined(cause) => Self::Declined(cause),
             PublishError::Refused(_) => Self::Passing(Passing {
                 reason: CloseReason::Unavailable,
                 retry: SOON,

@@ -3,10 +3,13 @@
 //! Owns: the arguments of `publish.lua`, its answers, and repeating it under the same key. Never: knows
 //! where a message came from. Used by: `redis`, for requests; `number`, for raw publishers.
 
+use super::backoff::Complaint;
 use super::commands::{Commands, Failure};
+use super::declined::declined;
 use super::keys::{self, Keys};
 use super::wire;
 use crate::broker::{Publication, PublishError, Published};
+use crate::clock;
 use crate::position::{Epoch, Position};
 use parking_lot::Mutex;
 use rand::rngs::StdRng;
@@ -14,11 +17,11 @@ use rand::{Rng, SeedableRng};
 use redis::{RedisResult, Script, ScriptInvocation};
 use std::sync::LazyLock;
 use std::time::Duration;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// Attempts of one publication, all under the same key.
 const ATTEMPTS: u32 = 3;
-/// Time for all attempts together.
+/// Time for all attempts together; the last has what is left of it.
 const LIMIT: Duration = Duration::from_secs(2);
 /// Time for one attempt.
 const ATTEMPT: Duration = Duration::from_millis(900);
@@ -33,6 +36,8 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("pub
 pub struct Publisher {
     keys: Keys,
     random: Mutex<StdRng>,
+    /// The same cause is told once a minute.
+    complaint: Mutex<Complaint>,
 }
 
 /// What the script said.
@@ -51,6 +56,7 @@ impl Publisher {
         Self {
             keys,
             random: Mutex::new(StdRng::seed_from_u64(seed)),
+            complaint: Mutex::default(),
         }
     }
 
@@ -97,35 +103,63 @@ impl Publisher {
         call
     }
 
-    /// Publishes, at most once, however often it is tried.
+    /// Publishes, at most once, however often it is tried. A no of the server counts only when no attempt
+    /// before it is left without an answer: that one may still be carried out.
     pub async fn publish(
         &self,
         commands: &Commands,
         publication: &Publication,
     ) -> Result<Published, PublishError> {
-        let mut failure = Failure::Disconnected;
-        let attempts = async {
-            for attempt in 0..ATTEMPTS {
-                if attempt > 0 {
-                    sleep(PAUSE).await;
-                }
-                let call = self.invocation(publication, None);
-                let asked = commands.call(ATTEMPT, async |mut connection| {
-                    call.invoke_async::<Vec<String>>(&mut connection).await
-                });
-                match asked.await {
-                    Ok(answer) => return Some(said(&answer).and_then(Said::published)),
-                    Err(error) if error.passes() => failure = error,
-                    Err(error) => return Some(Err(PublishError::Refused(error.to_string()))),
-                }
+        let until = clock::now().steady + LIMIT;
+        let mut so_far = PublishError::Refused(Failure::Disconnected.to_string());
+        for attempt in 0..ATTEMPTS {
+            if attempt > 0 {
+                sleep(PAUSE).await;
             }
-            None
+            let left = until.saturating_duration_since(clock::now().steady);
+            let call = self.invocation(publication, None);
+            let asked = commands.call(ATTEMPT.min(left), async |mut connection| {
+                call.invoke_async::<Vec<String>>(&mut connection).await
+            });
+            let failure = match asked.await {
+                Ok(answer) => return said(&answer).and_then(Said::published),
+                Err(failure) => failure,
+            };
+            let (error, again) = self.judge(&failure);
+            so_far = match (so_far, error) {
+                (unknown @ PublishError::OutcomeUnknown(_), _) => unknown,
+                (no @ PublishError::Declined(_), PublishError::Refused(_)) => no,
+                (_, error) => error,
+            };
+            if !again {
+                break;
+            }
+        }
+        Err(so_far)
+    }
+
+    /// What a failed attempt means by itself, and whether another one may do better.
+    fn judge(&self, failure: &Failure) -> (PublishError, bool) {
+        let no = match failure {
+            Failure::Redis(error) => declined(error),
+            Failure::Disconnected | Failure::Late => None,
         };
-        let outcome = timeout(LIMIT, attempts).await;
-        outcome
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| Err(PublishError::OutcomeUnknown(failure.to_string())))
+        if let Some(no) = no {
+            if let Some(times) = self.complaint.lock().due(clock::now().steady) {
+                let (cause, error) = (no.word(), failure.to_string());
+                tracing::warn!(cause, times, error, "redis declined a publication");
+            }
+            return (PublishError::Declined(no), no.passes());
+        }
+        match failure {
+            Failure::Disconnected => (PublishError::Refused(failure.to_string()), true),
+            failure if failure.passes() => {
+                (PublishError::OutcomeUnknown(failure.to_string()), true)
+            }
+            Failure::Late | Failure::Redis(_) => {
+                (PublishError::Refused(failure.to_string()), false)
+            }
+        }
     }
 }
 

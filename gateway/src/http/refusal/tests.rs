@@ -88,6 +88,11 @@ fn what_will_pass_says_when_to_come_back() {
         "outcome-unknown",
         Some("2"),
     );
+    for cause in Declined::ALL {
+        let wait = if cause.passes() { "2" } else { "15" };
+        let refusal = PublishError::Declined(cause).into();
+        check(&refusal, 503, cause.word(), Some(wait));
+    }
     check(
         &PublishError::Full("a test").into(),
         503,

@@ -1,7 +1,7 @@
 //! What a server can do to a keeper: cut it off, fall silent, change its password, forget.
 
 use super::server::{DEADLINE, Gateway, Server, policy, publication};
-use crate::broker::{Arrival, Broker, PublishError, Target};
+use crate::broker::{Arrival, Broker, Declined, PublishError, Target};
 use crate::close::GapReason;
 use crate::position::{Lineage, Position};
 use std::sync::Arc;
@@ -141,7 +141,7 @@ async fn a_full_server_refuses_and_leaves_nothing_behind() {
     let refused = publication(&target, "2");
     let outcome = gateway.broker.publish(refused.clone()).await;
     assert!(
-        matches!(outcome, Err(PublishError::Refused(_))),
+        matches!(outcome, Err(PublishError::Declined(Declined::Full))),
         "{outcome:?}"
     );
     server.ask(&["CONFIG", "SET", "maxmemory", "0"]).await;
@@ -156,7 +156,10 @@ async fn a_keeper_without_a_server_says_so_and_serves_when_it_comes() {
     let gateway = Gateway::new(&server);
     let target = gateway.target(&Arc::new(policy("orders", 10)), "orders");
     let outcome = gateway.broker.publish(publication(&target, "x")).await;
-    assert!(matches!(outcome, Err(PublishError::OutcomeUnknown(_))));
+    assert!(
+        matches!(outcome, Err(PublishError::Refused(_))),
+        "nothing was sent: {outcome:?}"
+    );
     let waiting = gateway.broker.subscribe(target);
     let (lineage, ()) = tokio::join!(waiting, server.run());
     assert_eq!(lineage.unwrap().position(), Position::NEVER);
