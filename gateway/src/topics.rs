@@ -225,7 +225,7 @@ impl Topics {
     pub async fn reach(&self, target: &Target) -> Result<(), Unavailable> {
         let hub = self.hub(target)?;
         for _ in 0..REACH_TRIES {
-            if hub.broker.up() {
+            if hub.broker.reaches(&target.address) {
                 return Ok(());
             }
             tokio::time::sleep(REACH_PAUSE).await;

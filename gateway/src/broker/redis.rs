@@ -1,11 +1,14 @@
 //! Keeps messages in Redis, so that many gateways serve the same topics.
 //!
-//! Owns: the two connections to one server and the tasks that keep them. Never: one connection per
-//! topic or stream. Used by: `topics`, as a [`Broker`]. `redis` the crate is named only here and below.
+//! Owns: the two connections to each server of one Redis and the tasks that keep them. Never: one connection
+//! per topic or stream. Used by: `topics`, as a [`Broker`]. `redis` the crate is named only here and below.
 
 mod backoff;
 mod commands;
 mod declined;
+mod door;
+mod ears;
+mod follow;
 mod gate;
 mod history;
 mod ingest;
@@ -13,6 +16,7 @@ mod joined;
 mod keys;
 mod lease;
 mod link;
+mod nodes;
 mod notes;
 mod number;
 mod presence;
@@ -21,9 +25,11 @@ mod pump;
 mod raw;
 mod server;
 mod sessions;
+mod standing;
 mod start;
 #[cfg(test)]
 mod tests;
+mod topology;
 mod wanted;
 mod wire;
 
@@ -49,9 +55,9 @@ use joined::Joined;
 use keys::Keys;
 use lease::Desk;
 use presence::Presence;
-use prometheus::IntGauge;
 use publish::Publisher;
 use sessions::Sessions;
+use standing::Standing;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -90,9 +96,9 @@ pub struct Redis {
     desk: Arc<Desk>,
     presence: Arc<Presence>,
     sessions: Sessions,
-    standing: watch::Receiver<(u64, bool)>,
+    standing: Arc<Standing>,
     metrics: Arc<Metrics>,
-    /// Host and port.
+    /// Its name in metrics.
     label: String,
     /// Whether a configuration was applied, and then whether somebody has to number raw messages.
     applied: watch::Sender<Option<bool>>,
@@ -147,10 +153,6 @@ impl Redis {
         }
     }
 
-    fn gauge(&self) -> IntGauge {
-        self.metrics.redis_up.with_label_values(&[&*self.label])
-    }
-
     async fn join(
         &self,
         target: &Target,
@@ -183,11 +185,18 @@ impl Broker for Redis {
     }
 
     fn up(&self) -> bool {
-        self.commands.up() && self.standing.borrow().1
+        self.commands.up() && self.standing.all()
+    }
+
+    fn reaches(&self, address: &Address) -> bool {
+        let meta = self.keys.names(address).meta;
+        let server = self.commands.server_of(&meta);
+        let place = server.map(|server| self.keys.hears_at(server));
+        self.commands.reach(&meta) && place.is_some_and(|place| self.standing.of(&place))
     }
 
     fn tend(&self, _now: Now) {
-        self.gauge().set(i64::from(self.up()));
+        self.standing.tell(self.commands.up());
     }
 
     fn apply(&self, policies: Vec<Arc<Policy>>) {

@@ -1,40 +1,41 @@
-//! The connection for commands: one for all, made anew whenever it is lost.
+//! Commands to whichever server serves their key.
 //!
-//! Owns: reconnecting, the sign of life, and the time limit of every call. Never: repeats a command,
-//! since only its caller knows whether that is safe. Used by: everything under `redis` that asks.
+//! Owns: the way from a key to its server, and the time limit of every call. Never: repeats a command, since
+//! only its caller knows whether that is safe. Used by: everything under `redis` that asks.
 
-use super::backoff::{Backoff, Complaint};
-use super::server::{self, Source};
+use super::door::{Door, Live, loses};
+use super::follow::Hints;
+use super::topology::{Node, Topology, slot};
 use crate::broker::Unavailable;
-use crate::clock;
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ServerErrorKind,
-};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
+use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-/// How often the connection is asked for a sign of life, and how long it has to give one.
-const ALIVE: Duration = Duration::from_secs(2);
-/// Beyond every time limit of a call, so that a call's own limit decides.
-const RESPONSE: Duration = Duration::from_secs(30);
-
-#[derive(Clone)]
-struct Live {
-    connection: MultiplexedConnection,
-    /// Rises with each connection, so that a complaint about an old one hurts no newer one.
-    number: u64,
+/// The doors of all servers; changed as a whole.
+#[derive(Default)]
+pub struct Doors {
+    pub topology: Arc<Topology>,
+    /// One for each node of the topology.
+    pub by_node: HashMap<Node, Door>,
 }
 
-/// A door to the connection.
+impl Doors {
+    fn owner(&self, slot: u16) -> Option<&Door> {
+        self.by_node.get(self.topology.owner(slot)?)
+    }
+}
+
+/// The way to all doors.
 #[derive(Clone)]
 pub struct Commands {
-    live: watch::Receiver<Option<Live>>,
-    /// The newest connection that somebody found lost.
-    lost: watch::Sender<u64>,
+    doors: watch::Receiver<Arc<Doors>>,
+    hints: Hints,
 }
 
 /// Why a call brought no answer.
@@ -83,134 +84,102 @@ impl Failure {
     }
 }
 
-/// Whether the connection is of no use after this error.
-fn loses(error: &RedisError) -> bool {
-    error.is_unrecoverable_error()
-        || error.is_io_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::ReadOnly)
-        )
-        || matches!(error.code(), Some("NOAUTH" | "WRONGPASS"))
-}
-
 fn transient(error: &RedisError) -> bool {
     let kind = matches!(
         error.kind(),
         ErrorKind::Server(
-            ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown | ServerErrorKind::TryAgain
+            ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::TryAgain
+                | ServerErrorKind::Moved
+                | ServerErrorKind::Ask
+                | ServerErrorKind::ClusterDown
         )
     );
     kind || matches!(error.code(), Some("BUSY" | "UNBLOCKED"))
 }
 
 impl Commands {
-    /// The door, and what keeps the connection: to be run as a task of its own.
-    pub fn new(source: Source, backoff: Backoff) -> (Self, impl Future<Output = ()> + Send) {
-        let (sender, live) = watch::channel(None);
-        let commands = Self {
-            live,
-            lost: watch::Sender::new(0),
-        };
-        let keep = keep(source, backoff, sender, commands.lost.clone());
-        (commands, keep)
+    /// Goes through `doors`, and gives hints when a server does not serve what it was thought to.
+    #[must_use]
+    pub fn new(doors: watch::Receiver<Arc<Doors>>, hints: Hints) -> Self {
+        Self { doors, hints }
     }
 
-    /// Whether there is a connection now.
+    /// Whether there is a connection to whoever serves `key`.
+    #[must_use]
+    pub fn reach(&self, key: &str) -> bool {
+        let doors = self.doors.borrow();
+        doors.owner(slot(key)).is_some_and(Door::up)
+    }
+
+    /// Whether there is a connection to every server, and one at least.
     #[must_use]
     pub fn up(&self) -> bool {
-        self.live.borrow().is_some()
+        let doors = self.doors.borrow();
+        !doors.by_node.is_empty() && doors.by_node.values().all(Door::up)
     }
 
-    /// Waits for a connection and for the answer of `ask`, both together at most `limit`.
+    /// Who serves `key`, so that commands can be put together for one server.
+    #[must_use]
+    pub fn server_of(&self, key: &str) -> Option<Node> {
+        self.doors.borrow().topology.owner(slot(key)).cloned()
+    }
+
+    /// Waits for a connection to whoever serves `key` and for the answer of `ask`, both together at most
+    /// `limit`.
     pub async fn call<T, F>(
         &self,
+        key: &str,
         limit: Duration,
         ask: impl FnOnce(MultiplexedConnection) -> F,
     ) -> Result<T, Failure>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let mut live = self.live.clone();
         let mut sent = false;
         let answer = timeout(limit, async {
-            let connected = live.wait_for(Option::is_some).await;
-            let connected = connected.ok().and_then(|live| live.clone())?;
+            let (door, live) = self.connected(slot(key)).await?;
             sent = true;
-            Some((connected.number, ask(connected.connection).await))
+            let answer = ask(live.connection.clone()).await;
+            if let Err(error) = &answer {
+                door.judge(&live, error);
+                self.heed(error);
+            }
+            Some(answer)
         });
         match answer.await {
             Err(_) if sent => Err(Failure::Late),
             Err(_) | Ok(None) => Err(Failure::Disconnected),
-            Ok(Some((_, Ok(answer)))) => Ok(answer),
-            Ok(Some((number, Err(error)))) => {
-                if loses(&error) {
-                    self.lost
-                        .send_modify(|newest| *newest = number.max(*newest));
-                }
-                Err(Failure::Redis(error))
-            }
+            Ok(Some(answer)) => answer.map_err(Failure::Redis),
         }
     }
-}
 
-async fn keep(
-    source: Source,
-    mut backoff: Backoff,
-    live: watch::Sender<Option<Live>>,
-    lost: watch::Sender<u64>,
-) {
-    let mut heard = lost.subscribe();
-    let mut complaint = Complaint::default();
-    for number in 1.. {
-        let lost = lost.clone();
-        let config = AsyncConnectionConfig::new()
-            .set_response_timeout(Some(RESPONSE))
-            .set_push_sender(move |push: PushInfo| {
-                if push.kind == PushKind::Disconnection {
-                    lost.send_replace(number);
-                }
-                Ok::<_, redis::aio::SendError>(())
-            });
-        let ended = match server::connect(&source, config).await {
-            Ok(connection) => {
-                backoff.reset();
-                live.send_replace(Some(Live {
-                    connection: connection.clone(),
-                    number,
-                }));
-                let cause = ended(connection, number, &mut heard).await;
-                live.send_replace(None);
-                cause
-            }
-            Err(error) => error.to_string(),
-        };
-        if let Some(times) = complaint.due(clock::now().steady) {
-            let server = server::label(&source.server());
-            tracing::warn!(server, times, error = ?ended, "no connection for commands");
-        }
-        sleep(backoff.next()).await;
+    /// Looks at an error of one command in a pipeline, of which [`Self::call`] does not know.
+    pub fn heed(&self, error: &RedisError) {
+        self.hints.heed(error);
     }
-}
 
-async fn ended(
-    mut connection: MultiplexedConnection,
-    number: u64,
-    lost: &mut watch::Receiver<u64>,
-) -> String {
-    let alive = async {
+    /// None: the keeper ends.
+    async fn connected(&self, slot: u16) -> Option<(Door, Live)> {
+        let mut doors = self.doors.clone();
         loop {
-            sleep(ALIVE).await;
-            let ping = redis::cmd("PING");
-            match timeout(ALIVE, ping.exec_async(&mut connection)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => return error.to_string(),
-                Err(late) => return late.to_string(),
+            let door = doors.borrow_and_update().owner(slot).cloned();
+            if let Some(door) = door {
+                tokio::select! {
+                    biased;
+                    live = door.live() => {
+                        if let Some(live) = live {
+                            return Some((door, live));
+                        }
+                    }
+                    changed = doors.changed() => {
+                        changed.ok()?;
+                        continue;
+                    }
+                }
             }
+            doors.changed().await.ok()?;
         }
-    };
-    tokio::select! {
-        cause = alive => cause,
-        _ = lost.wait_for(|&newest| newest >= number) => "disconnected, or a command failed".into(),
     }
 }

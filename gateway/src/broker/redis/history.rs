@@ -37,8 +37,8 @@ impl History {
     /// What is remembered of `address`.
     pub async fn lineage(&self, address: &Address) -> Result<Lineage, Unavailable> {
         let meta = self.keys.names(address).meta;
-        let ask = Cmd::hgetall(meta);
-        let answer = self.commands.call(LIMIT, async |mut connection| {
+        let ask = Cmd::hgetall(&meta);
+        let answer = self.commands.call(&meta, LIMIT, async |mut connection| {
             ask.query_async(&mut connection).await
         });
         let meta: HashMap<String, String> = answer
@@ -77,14 +77,14 @@ impl History {
             .xrange_count(&names.history, "-", "+", 1);
         after(&mut pipe, &names, cursor.offset);
         let (meta, oldest, mut rows): (HashMap<String, String>, Rows, Rows) =
-            self.ask(&pipe).await?;
+            self.ask(&names, &pipe).await?;
         let lineage = lineage(&meta);
         let oldest = first_offset(oldest).unwrap_or(lineage.last + 1);
         let plan = Plan::of(&lineage, oldest, cursor);
         if plan.after != cursor.offset {
             let mut pipe = redis::pipe();
             after(&mut pipe, &names, plan.after);
-            (rows,) = self.ask(&pipe).await?;
+            (rows,) = self.ask(&names, &pipe).await?;
         }
         let mut page = plan.page(lineage, cursor);
         fill(&mut page, entries(rows), PAGE_MESSAGES, PAGE_BYTES);
@@ -99,7 +99,7 @@ impl History {
         pipe.atomic()
             .hgetall(&names.meta)
             .xrevrange_count(&names.history, "+", "-", limit);
-        let asked: Result<(HashMap<String, String>, Rows), Failure> = self.ask(&pipe).await;
+        let asked: Result<(HashMap<String, String>, Rows), Failure> = self.ask(&names, &pipe).await;
         let (meta, rows) = asked.map_err(|failure| failure.at("read the newest messages"))?;
         let lineage = lineage(&meta);
         let mut entries = entries(rows);
@@ -132,7 +132,7 @@ impl History {
         pipe.atomic()
             .hgetall(&names.meta)
             .xrange_count(&names.history, "-", "+", 1);
-        let (meta, oldest): (HashMap<String, String>, Rows) = self.ask(&pipe).await?;
+        let (meta, oldest): (HashMap<String, String>, Rows) = self.ask(&names, &pipe).await?;
         let lineage = lineage(&meta);
         let oldest = first_offset(oldest).unwrap_or(lineage.last + 1);
         let after = match since {
@@ -158,7 +158,7 @@ impl History {
             let middle = low + (high - low) / 2;
             let mut pipe = redis::pipe();
             pipe.xrange_count(&names.history, format!("{middle}-0"), "+", 1);
-            let (found,): (Rows,) = self.ask(&pipe).await?;
+            let (found,): (Rows,) = self.ask(names, &pipe).await?;
             let earlier = entries(found)
                 .into_iter()
                 .next()
@@ -173,10 +173,16 @@ impl History {
         Ok(low - 1)
     }
 
-    async fn ask<T: redis::FromRedisValue>(&self, pipe: &Pipeline) -> Result<T, Failure> {
-        let asked = self.commands.call(LIMIT, async |mut connection| {
-            pipe.query_async(&mut connection).await
-        });
+    async fn ask<T: redis::FromRedisValue>(
+        &self,
+        names: &Names,
+        pipe: &Pipeline,
+    ) -> Result<T, Failure> {
+        let asked = self
+            .commands
+            .call(&names.meta, LIMIT, async |mut connection| {
+                pipe.query_async(&mut connection).await
+            });
         asked.await
     }
 }

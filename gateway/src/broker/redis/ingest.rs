@@ -49,8 +49,7 @@ impl Ingest {
         keys: Keys,
         subscriptions: (Arc<Joined>, Arc<Wanted>),
         gate: Arc<Gate>,
-        metrics: Arc<Metrics>,
-        sink: Sink,
+        (metrics, sink): (Arc<Metrics>, Sink),
         seed: u64,
     ) -> Self {
         let (joined, wanted) = subscriptions;
@@ -97,7 +96,8 @@ impl Ingest {
     /// All subscriptions that a joined address needs.
     #[must_use]
     pub fn names_for(&self, target: &Target) -> Vec<Name> {
-        let mut names = vec![Name::channel(self.keys.channel(&target.address))];
+        let channel = self.keys.channel(&target.address);
+        let mut names = vec![self.keys.subscription(&channel)];
         names.extend(raw::names_for(&self.keys, target));
         names
     }

@@ -72,6 +72,17 @@ impl Joined {
             .collect()
     }
 
+    /// The address of each of these pub/sub channels whose joined address counts.
+    #[must_use]
+    pub fn active_at(&self, channels: &[Arc<str>]) -> Vec<Address> {
+        let entries = self.0.lock();
+        let joined = channels.iter().filter_map(|channel| entries.get(channel));
+        joined
+            .filter(|entry| entry.active)
+            .map(|entry| entry.target.address.clone())
+            .collect()
+    }
+
     /// Takes over a new configuration: `change` gives for each target what it is now and the subscriptions
     /// it needs, or nothing to leave it. Answers the names to want and to give up.
     pub fn revise(

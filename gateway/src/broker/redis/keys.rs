@@ -3,6 +3,8 @@
 //! Owns: their spelling, so that two gateways and two versions find the same ones. Never: talks to a
 //! server. Pure. Used by: everything else under `redis`.
 
+use super::topology::{Node, Place};
+use super::wanted::Name;
 use crate::address::Address;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,8 @@ pub struct Keys {
     prefix: Arc<str>,
     gateway: Arc<str>,
     id: Arc<str>,
+    /// Whether messages are published by sharded pub/sub, as in a cluster.
+    sharded: bool,
 }
 
 /// The keys and channel of one sequence of messages.
@@ -43,6 +47,36 @@ impl Keys {
             prefix: prefix.into(),
             gateway: gateway.into(),
             id: id.into(),
+            sharded: false,
+        }
+    }
+
+    /// The same for a cluster, where only the server of its slot publishes a message.
+    #[must_use]
+    pub fn sharded(self, sharded: bool) -> Self {
+        Self { sharded, ..self }
+    }
+
+    /// The command by which a message is published.
+    #[must_use]
+    pub fn publishes_by(&self) -> &'static str {
+        if self.sharded { "SPUBLISH" } else { "PUBLISH" }
+    }
+
+    /// The connection that hears what `node` numbers.
+    #[must_use]
+    pub fn hears_at(&self, node: Node) -> Place {
+        let sharded = self.sharded;
+        Place { node, sharded }
+    }
+
+    /// The subscription that hears what is numbered at `channel`, see [`Self::channel`].
+    #[must_use]
+    pub fn subscription(&self, channel: &str) -> Name {
+        if self.sharded {
+            Name::Sharded(channel.into())
+        } else {
+            Name::channel(channel)
         }
     }
 
@@ -90,7 +124,7 @@ impl Keys {
         format!("{}:control:{}", self.prefix, self.gateway)
     }
 
-    /// Where answers for this process arrive, and its probe.
+    /// Where answers for this process arrive.
     #[must_use]
     pub fn own(&self) -> String {
         self.own_of(&self.id)
@@ -102,10 +136,17 @@ impl Keys {
         format!("{}:gateway:{id}", self.prefix)
     }
 
-    /// Where this process hears itself.
+    /// Where this process hears itself on the connection at `place`.
     #[must_use]
-    pub fn probe(&self) -> String {
-        format!("{}:probe:{}", self.prefix, self.id)
+    pub fn probe(&self, place: &Place) -> String {
+        let kind = if place.sharded { "s" } else { "p" };
+        format!("{}:probe:{}:{kind}:{}", self.prefix, self.id, place.node)
+    }
+
+    /// The key whose server hears and is told what belongs to no topic.
+    #[must_use]
+    pub fn home(&self) -> String {
+        self.ledger()
     }
 
     /// Who holds the ingest lease; expires.

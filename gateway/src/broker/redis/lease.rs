@@ -8,6 +8,7 @@ use super::ingest::Ingest;
 use super::keys::{Keys, LEASE_TTL};
 use super::notes::Note;
 use super::sessions::Sweep;
+use super::standing::Plain;
 use crate::clock;
 use redis::Script;
 use std::convert::Infallible;
@@ -109,8 +110,8 @@ pub struct Lease {
     pub ingest: Arc<Ingest>,
     pub desk: Arc<Desk>,
     pub sweep: Sweep,
-    /// See `link`.
-    pub standing: watch::Receiver<(u64, bool)>,
+    /// Whether raw messages are heard at all.
+    pub standing: watch::Receiver<Plain>,
 }
 
 /// What the task remembers between two turns.
@@ -200,7 +201,7 @@ impl Lease {
 
     /// The lease with `token` is ours.
     async fn hold(&self, turn: &mut Turn, token: u64, asked: Instant) {
-        let (times, stands) = *self.standing.borrow();
+        let Plain { times, now: stands } = *self.standing.borrow();
         if matches!(turn.state, State::Holding { .. }) {
             if times == turn.stood {
                 self.ingest.gate.open(token, asked);
@@ -229,7 +230,7 @@ impl Lease {
         if timeout(SETTLE, standing).await.is_err() {
             return;
         }
-        let times = self.standing.borrow().0;
+        let times = self.standing.borrow().times;
         let told = async {
             if turn.owes {
                 self.ask("lost", &[&self.keys.control()]).await?;
@@ -289,7 +290,7 @@ impl Lease {
             }
             // The gate was opened or closed when the marker came by.
             Note::Take { to, token } if *to == *me => {
-                turn.stood = self.standing.borrow().0;
+                turn.stood = self.standing.borrow().times;
                 turn.state = State::Holding { token };
                 self.desk.ready.send_replace(true);
             }
@@ -351,7 +352,8 @@ impl Lease {
 
     async fn tell(&self, note: &Note) {
         let text = note.text();
-        let told = self.commands.call(LIMIT, async |mut connection| {
+        let home = self.keys.home();
+        let told = self.commands.call(&home, LIMIT, async |mut connection| {
             redis::cmd("PUBLISH")
                 .arg(self.keys.control())
                 .arg(&text)
@@ -373,7 +375,8 @@ impl Lease {
         for word in more {
             call.arg(*word);
         }
-        let asked = self.commands.call(LIMIT, async |mut connection| {
+        let ledger = self.keys.ledger();
+        let asked = self.commands.call(&ledger, LIMIT, async |mut connection| {
             call.invoke_async(&mut connection).await
         });
         asked.await

@@ -1,113 +1,94 @@
-//! The connection for subscriptions: one for all, kept alive for ever.
+//! A connection for subscriptions to one server: one for all, kept alive for ever.
 //!
-//! Owns: connecting, subscribing anew, the loop-back probe, and that after an interruption every joined
-//! address is told where its server stands now. Never: looks into a message. Used by: `redis`.
+//! Owns: connecting, subscribing anew, the loop-back probe, and that every joined address whose subscription was
+//! interrupted is told where its server stands now. Never: looks into a message. Used by: `nodes`.
 
 use super::backoff::{Backoff, Complaint};
+use super::door::Door;
+use super::ears::Ears;
+use super::follow::Hints;
 use super::history;
 use super::joined::Joined;
 use super::keys::Keys;
 use super::pump::{Inlet, Push};
 use super::server::{self, Source};
-use super::wanted::{BATCH, Name, Wanted, Work};
+use super::standing::Standing;
+use super::topology::Place;
+use super::wanted::{BATCH, Wanted, Work};
 use crate::clock;
-use crate::metrics::Metrics;
+use futures_util::future::join_all;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, PushInfo, PushKind, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 /// How often the connection hears itself, and how long that may take.
 const PROBE: Duration = Duration::from_secs(2);
 /// Time for the answer to one command here.
 const RESPONSE: Duration = Duration::from_secs(2);
+/// Before channels are tried again that the server did not serve.
+const REFUSED: Duration = Duration::from_millis(50);
 
 /// What the connection needs to know.
 pub struct Link {
     pub keys: Keys,
     pub source: Source,
+    pub place: Place,
+    /// Commands to the same server.
+    pub door: Door,
     pub wanted: Arc<Wanted>,
     pub joined: Arc<Joined>,
     pub inlet: Inlet,
-    pub metrics: Arc<Metrics>,
-    /// Rises each time that all subscriptions stand; 0 is never. Beside it, whether they stand now.
-    pub standing: watch::Sender<(u64, bool)>,
+    pub standing: Arc<Standing>,
+    pub hints: Hints,
 }
 
-/// What a push handler may do: note the probe, hand on, or say that all is lost.
-struct Ears {
-    probe: String,
-    heard: watch::Sender<u64>,
-    inlet: Inlet,
-    lost: Notify,
+/// The subscriptions that belong to no topic stand on this connection, for as long as it lives.
+struct Plain<'a>(&'a Standing, u64);
+
+impl Drop for Plain<'_> {
+    fn drop(&mut self) {
+        self.0.plain_ended(self.1);
+    }
 }
 
-impl Ears {
-    /// Called inside the connection: must not wait.
-    fn hear(&self, info: PushInfo) {
-        match info.kind {
-            PushKind::Disconnection => self.lost.notify_one(),
-            PushKind::Message if self.is_probe(&info.data) => {
-                if let Some(Value::BulkString(nonce)) = info.data.get(1) {
-                    let nonce = std::str::from_utf8(nonce).ok();
-                    let nonce = nonce.and_then(|nonce| nonce.parse().ok());
-                    self.heard.send_replace(nonce.unwrap_or_default());
-                }
-            }
-            kind => {
-                let push = Push::read(&kind, info.data);
-                // What finds no room is a hole in no matter what: everything is looked at anew.
-                if push.is_some_and(|push| !self.inlet.offer(push)) {
-                    self.lost.notify_one();
-                }
-            }
-        }
-    }
-
-    fn is_probe(&self, data: &[Value]) -> bool {
-        matches!(data.first(), Some(Value::BulkString(name)) if *name == self.probe.as_bytes())
-    }
+/// One connection.
+struct Session<'a> {
+    link: &'a Link,
+    ears: Arc<Ears>,
+    connection: MultiplexedConnection,
+    plain: Option<Plain<'a>>,
 }
 
 impl Link {
     /// Keeps the connection. Never ends.
     pub async fn run(self, mut backoff: Backoff) {
-        let label = server::label(&self.source.server());
-        let up = self.metrics.redis_up.with_label_values(&[&label]);
-        let reconnects = self.metrics.redis_reconnects.with_label_values(&[&label]);
-        up.set(0);
-        let own = [self.keys.probe(), self.keys.control(), self.keys.own()];
-        self.wanted.want(&own.map(Name::channel));
+        self.standing.set(&self.place, false);
         let mut complaint = Complaint::default();
         loop {
-            let stood = self.standing.borrow().0;
             let ended = match self.session(&mut backoff).await {
                 Ok(cause) => cause.to_owned(),
-                Err(error) => error.to_string(),
+                Err(error) => {
+                    self.hints.heed(&error);
+                    error.to_string()
+                }
             };
-            self.wanted.restart();
-            self.standing.send_modify(|standing| standing.1 = false);
-            up.set(0);
-            if self.standing.borrow().0 != stood {
-                reconnects.inc();
-            }
+            self.wanted.restart(&self.place);
+            self.standing.set(&self.place, false);
             if let Some(times) = complaint.due(clock::now().steady) {
-                tracing::warn!(server = label, times, error = ?ended, "no subscription");
+                tracing::warn!(server = %self.place.node, times, error = ?ended, "no subscription");
             }
+            self.hints.look();
             sleep(backoff.next()).await;
         }
     }
 
     async fn session(&self, backoff: &mut Backoff) -> RedisResult<&'static str> {
-        let ears = Arc::new(Ears {
-            probe: self.keys.probe(),
-            heard: watch::Sender::new(0),
-            inlet: self.inlet.reopened(),
-            lost: Notify::new(),
-        });
+        let probe = self.keys.probe(&self.place);
+        let ears = Arc::new(Ears::new(probe, self.inlet.reopened()));
         let hearing = ears.clone();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(RESPONSE))
@@ -115,38 +96,44 @@ impl Link {
                 hearing.hear(info);
                 Ok::<_, redis::aio::SendError>(())
             });
-        let mut connection = server::connect(&self.source, config).await?;
-        self.inlet.insert(Push::Restarted).await;
-        while let Some(work) = self.wanted.work() {
-            self.carry_out(&mut connection, &work).await?;
-        }
-        self.resume(&mut connection).await?;
-        self.standing
-            .send_modify(|(times, now)| (*times, *now) = (*times + 1, true));
+        let mut changes = self.wanted.changes();
+        let mut connection = server::connect(&self.source, &self.place.node, config).await?;
+        connection.subscribe(ears.probe()).await?;
+        let mut session = Session {
+            link: self,
+            ears: ears.clone(),
+            connection: connection.clone(),
+            plain: None,
+        };
+        session.catch_up().await?;
+        self.standing.set(&self.place, true);
         backoff.reset();
-        let label = server::label(&self.source.server());
-        self.metrics.redis_up.with_label_values(&[&label]).set(1);
         tokio::select! {
-            cause = probe(connection.clone(), &ears) => cause,
-            cause = self.serve(connection) => cause,
-            () = ears.lost.notified() => Ok("disconnected, or more arrived than there was room for"),
+            cause = probed(connection, &ears) => cause,
+            cause = session.serve(&mut changes) => cause,
+            cause = ears.lost() => Ok(cause),
         }
     }
+}
 
-    async fn serve(&self, mut connection: MultiplexedConnection) -> RedisResult<&'static str> {
-        loop {
-            self.wanted.changed().await;
-            while let Some(work) = self.wanted.work() {
-                self.carry_out(&mut connection, &work).await?;
-            }
+impl Session<'_> {
+    async fn serve(&mut self, changes: &mut watch::Receiver<u64>) -> RedisResult<&'static str> {
+        while changes.changed().await.is_ok() {
+            self.catch_up().await?;
         }
+        Ok("the keeper ends")
     }
 
-    async fn carry_out(
-        &self,
-        connection: &mut MultiplexedConnection,
-        work: &Work,
-    ) -> RedisResult<()> {
+    /// Does what there is to do.
+    async fn catch_up(&mut self) -> RedisResult<()> {
+        while let Some(work) = self.link.wanted.work(&self.link.place) {
+            self.carry_out(work).await?;
+        }
+        Ok(())
+    }
+
+    async fn carry_out(&mut self, mut work: Work) -> RedisResult<()> {
+        let connection = &mut self.connection;
         if !work.subscribe.is_empty() {
             connection.subscribe(texts(&work.subscribe)).await?;
         }
@@ -159,27 +146,97 @@ impl Link {
         if !work.punsubscribe.is_empty() {
             connection.punsubscribe(texts(&work.punsubscribe)).await?;
         }
-        self.wanted.done(work);
+        self.ears.leave(&work.sunsubscribe);
+        // What is served elsewhere by now is given up all the same.
+        self.sharded("SUNSUBSCRIBE", &work.sunsubscribe).await?;
+        let refused = self.sharded("SSUBSCRIBE", &work.ssubscribe).await?;
+        work.ssubscribe.retain(|name| !refused.contains(name));
+        work.returning.retain(|name| !refused.contains(name));
+        self.link.wanted.done(&self.link.place, &work);
+        self.resume(&work.returning).await?;
+        self.stand(&work).await;
+        if !refused.is_empty() {
+            sleep(REFUSED).await;
+            self.link.wanted.refused(&self.link.place, &refused);
+        }
         Ok(())
     }
 
-    /// Reads what is remembered of every joined address, so that a lost tail is found without a next
-    /// message.
-    async fn resume(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
-        let addresses = self.joined.active(|_| true);
-        for batch in addresses.chunks(BATCH) {
+    /// One command for each name, since they may be of different slots. Answers those that this server does not
+    /// serve.
+    async fn sharded(&self, command: &str, names: &[Arc<str>]) -> RedisResult<Vec<Arc<str>>> {
+        let asked = names.iter().map(|name| {
+            let mut connection = self.connection.clone();
+            let mut command = redis::cmd(command);
+            command.arg(&**name);
+            async move { command.exec_async(&mut connection).await }
+        });
+        let mut refused = Vec::new();
+        for (name, answer) in names.iter().zip(join_all(asked).await) {
+            match answer {
+                Ok(()) => {}
+                Err(error) if served_elsewhere(&error) => {
+                    self.link.hints.heed(&error);
+                    refused.push(name.clone());
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Reads what is remembered of addresses whose subscription was interrupted, so that a lost tail is found
+    /// without a next message.
+    async fn resume(&self, returning: &[Arc<str>]) -> RedisResult<()> {
+        let link = self.link;
+        for batch in link.joined.active_at(returning).chunks(BATCH) {
             let mut pipe = redis::pipe();
             for address in batch {
-                pipe.hgetall(self.keys.names(address).meta);
+                pipe.hgetall(link.keys.names(address).meta);
             }
-            let metas: Vec<HashMap<String, String>> = pipe.query_async(connection).await?;
+            let asked = async {
+                let live = link.door.live().await.ok_or_else(too_late)?;
+                let metas = pipe.query_async(&mut live.connection.clone()).await;
+                metas.inspect_err(|error| link.door.judge(&live, error))
+            };
+            let asked = timeout(RESPONSE, asked).await;
+            let metas: Vec<HashMap<String, String>> = asked.unwrap_or_else(|_| Err(too_late()))?;
             let lineages = metas.iter().map(history::lineage);
             let resumed = batch.iter().cloned().zip(lineages).collect();
-            self.inlet.insert(Push::Resumed(resumed)).await;
+            link.inlet.insert(Push::Resumed(resumed)).await;
         }
-        self.inlet.insert(Push::Standing).await;
         Ok(())
     }
+
+    /// Tells whether what belongs to no topic stands now, and whether it was interrupted.
+    async fn stand(&mut self, work: &Work) {
+        let link = self.link;
+        let control = link.keys.control();
+        let among = |names: &[Arc<str>]| names.iter().any(|name| **name == *control);
+        if among(&work.returning) {
+            link.inlet.insert(Push::Standing).await;
+        }
+        if among(&work.subscribe) {
+            self.plain = Some(Plain(&link.standing, link.standing.plain_stands()));
+        }
+    }
+}
+
+fn served_elsewhere(error: &RedisError) -> bool {
+    let ErrorKind::Server(kind) = error.kind() else {
+        return false;
+    };
+    matches!(
+        kind,
+        ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown
+    )
+}
+
+fn too_late() -> RedisError {
+    RedisError::from((ErrorKind::Io, "the metas could not be read in time"))
 }
 
 fn texts(names: &[Arc<str>]) -> Vec<&str> {
@@ -187,16 +244,13 @@ fn texts(names: &[Arc<str>]) -> Vec<&str> {
 }
 
 /// Publishes to itself again and again; ends when that does not come back.
-async fn probe(
-    mut connection: MultiplexedConnection,
-    ears: &Ears,
-) -> Result<&'static str, RedisError> {
-    let mut heard = ears.heard.subscribe();
+async fn probed(mut connection: MultiplexedConnection, ears: &Ears) -> RedisResult<&'static str> {
+    let mut heard = ears.heard();
     for nonce in 1_u64.. {
         sleep(PROBE).await;
         let round = async {
             redis::cmd("PUBLISH")
-                .arg(&ears.probe)
+                .arg(ears.probe())
                 .arg(nonce)
                 .exec_async(&mut connection)
                 .await?;

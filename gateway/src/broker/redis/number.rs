@@ -68,10 +68,12 @@ impl Numbering {
                 believed
             });
             let before = batch.len();
+            let others = self.apart(&mut batch);
             let cause = match self.attempt(&batch, load).await {
                 Ok(answers) => self.settle(&mut batch, answers, &mut load),
                 Err(failure) => Some(failure.to_string()),
             };
+            batch.extend(others);
             if let Some(cause) = cause {
                 if let Some(times) = complaint.due(clock::now().steady) {
                     tracing::warn!(cause, times, "raw messages wait to be numbered");
@@ -81,6 +83,19 @@ impl Numbering {
                 }
             }
         }
+    }
+
+    /// Takes out of `batch` what another server numbers than its first message. Those of one topic stay together
+    /// and in order.
+    fn apart(&self, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
+        let server = |waiting: &Waiting| {
+            let meta = self.keys.names(&waiting.publication.target.address).meta;
+            self.commands.server_of(&meta)
+        };
+        let first = batch.first().map(server);
+        batch
+            .extract_if(.., |waiting| Some(server(waiting)) != first)
+            .collect()
     }
 
     async fn attempt(
@@ -103,7 +118,11 @@ impl Numbering {
         for call in &calls {
             pipe.invoke_script(call);
         }
-        let asked = self.commands.call(ATTEMPT, async |mut connection| {
+        let first = batch
+            .first()
+            .map(|waiting| self.keys.names(&waiting.publication.target.address).meta);
+        let key = first.unwrap_or_default();
+        let asked = self.commands.call(&key, ATTEMPT, async |mut connection| {
             pipe.query_async(&mut connection).await
         });
         asked.await
@@ -138,6 +157,9 @@ impl Numbering {
                     true
                 }
                 Err(failure) => {
+                    if let Failure::Redis(error) = &failure {
+                        self.commands.heed(error);
+                    }
                     let again = failure.passes();
                     cause = Some(failure.to_string());
                     if !again {
@@ -152,7 +174,8 @@ impl Numbering {
 
     async fn done(&self, token: u64) {
         let note = Note::Done { token }.text();
-        let told = self.commands.call(ATTEMPT, async |mut connection| {
+        let home = self.keys.home();
+        let told = self.commands.call(&home, ATTEMPT, async |mut connection| {
             redis::cmd("PUBLISH")
                 .arg(self.keys.control())
                 .arg(&note)

@@ -83,7 +83,8 @@ impl Presence {
         // Until the server has counted them, at least one other may be there.
         let mut others = 1;
         let gathered = async {
-            let asked = self.commands.call(LIMIT, async |mut connection| {
+            let home = self.keys.home();
+            let asked = self.commands.call(&home, LIMIT, async |mut connection| {
                 redis::cmd("PUBLISH")
                     .arg(self.keys.control())
                     .arg(&text)
@@ -127,9 +128,10 @@ impl Presence {
         }
         .text();
         let (commands, to) = (self.commands.clone(), self.keys.own_of(from));
+        let home = self.keys.home();
         tasks::background(async move {
             let _permit = permit;
-            let told = commands.call(LIMIT, async |mut connection| {
+            let told = commands.call(&home, LIMIT, async |mut connection| {
                 redis::cmd("PUBLISH")
                     .arg(&to)
                     .arg(&text)

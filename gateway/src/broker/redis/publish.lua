@@ -6,6 +6,7 @@
 --       4 channel of the topic            5 channel of the feed or "" 6 messages to keep; 0: none
 --       7 time to live of the history, ms 8 of the metas, ms          9 of the idempotency key, ms
 --      10 hash of the message             11 token of the ingest lease; "": not a raw message
+--      12 the command that publishes: PUBLISH, or SPUBLISH in a cluster
 --
 -- Answers {"ok" | "replayed", epoch, offset}, {"conflict"}, or {"stale"} for an older token.
 -- Fields of a meta: e epoch, o newest offset, r run_id of the server, p "epoch:first,..." the newest 8
@@ -110,8 +111,8 @@ for _, place in ipairs(places) do
 end
 local offset = string.format('%d', places[1].offset)
 redis.call('SET', KEYS[3], ARGV[10] .. ' ' .. places[1].epoch .. ' ' .. offset, 'PX', ARGV[9])
-redis.call('PUBLISH', ARGV[4], places[1].text)
+redis.call(ARGV[12], ARGV[4], places[1].text)
 if places[2] then
-  redis.call('PUBLISH', ARGV[5], places[2].text)
+  redis.call(ARGV[12], ARGV[5], places[2].text)
 end
 return {'ok', places[1].epoch, offset}

@@ -19,7 +19,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// Attempts of one publication, all under the same key.
+/// Attempts of one publication that bring no answer, all under the same key.
 const ATTEMPTS: u32 = 3;
 /// Time for all attempts together; the last has what is left of it.
 const LIMIT: Duration = Duration::from_secs(2);
@@ -99,7 +99,8 @@ impl Publisher {
             .arg(milliseconds(keys::meta_ttl(ttl)))
             .arg(milliseconds(publication.key.ttl))
             .arg(&publication.key.content)
-            .arg(token.map(|token| token.to_string()).unwrap_or_default());
+            .arg(token.map(|token| token.to_string()).unwrap_or_default())
+            .arg(self.keys.publishes_by());
         call
     }
 
@@ -110,15 +111,14 @@ impl Publisher {
         commands: &Commands,
         publication: &Publication,
     ) -> Result<Published, PublishError> {
+        let meta = self.keys.names(&publication.target.address).meta;
         let until = clock::now().steady + LIMIT;
         let mut so_far = PublishError::Refused(Failure::Disconnected.to_string());
-        for attempt in 0..ATTEMPTS {
-            if attempt > 0 {
-                sleep(PAUSE).await;
-            }
+        let mut attempts = 0;
+        loop {
             let left = until.saturating_duration_since(clock::now().steady);
             let call = self.invocation(publication, None);
-            let asked = commands.call(ATTEMPT.min(left), async |mut connection| {
+            let asked = commands.call(&meta, ATTEMPT.min(left), async |mut connection| {
                 call.invoke_async::<Vec<String>>(&mut connection).await
             });
             let failure = match asked.await {
@@ -126,16 +126,18 @@ impl Publisher {
                 Err(failure) => failure,
             };
             let (error, again) = self.judge(&failure);
+            // While a server says no, nothing happened, and only time counts.
+            attempts += u32::from(!matches!(error, PublishError::Declined(_)));
             so_far = match (so_far, error) {
                 (unknown @ PublishError::OutcomeUnknown(_), _) => unknown,
                 (no @ PublishError::Declined(_), PublishError::Refused(_)) => no,
                 (_, error) => error,
             };
-            if !again {
-                break;
+            if !again || attempts == ATTEMPTS || left <= PAUSE {
+                return Err(so_far);
             }
+            sleep(PAUSE).await;
         }
-        Err(so_far)
     }
 
     /// What a failed attempt means by itself, and whether another one may do better.

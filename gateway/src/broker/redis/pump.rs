@@ -19,7 +19,7 @@ use crate::clock;
 use crate::position::Lineage;
 use redis::{PushKind, Value};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::mpsc;
 
 /// Pushes that wait; with one more the connection counts as lost, and holes are looked for.
@@ -38,11 +38,9 @@ pub enum Push {
     },
     Subscribed(Name),
     Unsubscribed(Name),
-    /// What follows comes from a new connection.
-    Restarted,
-    /// All subscriptions stand again; what the server remembers now, in parts.
+    /// Subscriptions of these stand again; what the server remembers now.
     Resumed(Vec<(Address, Lineage)>),
-    /// That was all of it.
+    /// What belongs to no topic is heard again after an interruption.
     Standing,
 }
 
@@ -58,7 +56,7 @@ impl Push {
         // A name that is not UTF-8 is nobody's topic.
         let name = |text: Option<Vec<u8>>| String::from_utf8(text?).ok();
         let (pattern, message) = match kind {
-            PushKind::Message => (None, true),
+            PushKind::Message | PushKind::SMessage => (None, true),
             PushKind::PMessage => (Some(name(text())?), true),
             _ => (None, false),
         };
@@ -85,20 +83,20 @@ impl Push {
             Self::Message {
                 channel, payload, ..
             } => channel.len() + payload.len(),
-            Self::Subscribed(_)
-            | Self::Unsubscribed(_)
-            | Self::Restarted
-            | Self::Resumed(_)
-            | Self::Standing => 0,
+            Self::Subscribed(_) | Self::Unsubscribed(_) | Self::Resumed(_) | Self::Standing => 0,
         }
     }
 }
 
-/// The way into the queue.
+/// The way into the queue for one connection.
 #[derive(Clone)]
 pub struct Inlet {
-    queue: mpsc::Sender<Push>,
+    queue: mpsc::Sender<(u64, Push)>,
     bytes: Arc<AtomicUsize>,
+    /// The number of the newest connection.
+    newest: Arc<AtomicU64>,
+    /// The number of this connection.
+    line: u64,
     /// Something found no room: what follows on the same connection is dropped, too.
     closed: Arc<AtomicBool>,
 }
@@ -112,6 +110,8 @@ impl Inlet {
         let inlet = Self {
             queue: sender,
             bytes: bytes.clone(),
+            newest: Arc::default(),
+            line: 0,
             closed: Arc::default(),
         };
         (
@@ -127,6 +127,7 @@ impl Inlet {
     #[must_use]
     pub fn reopened(&self) -> Self {
         Self {
+            line: self.newest.fetch_add(1, Ordering::Relaxed) + 1,
             closed: Arc::default(),
             ..self.clone()
         }
@@ -140,7 +141,7 @@ impl Inlet {
         }
         let bytes = push.bytes();
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes <= MOST_BYTES && self.queue.try_send(push).is_ok() {
+        if before + bytes <= MOST_BYTES && self.queue.try_send((self.line, push)).is_ok() {
             return true;
         }
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -150,7 +151,7 @@ impl Inlet {
 
     /// Waits for room.
     pub async fn insert(&self, push: Push) {
-        if self.queue.send(push).await.is_err() {
+        if self.queue.send((self.line, push)).await.is_err() {
             tracing::debug!("nobody hears any more");
         }
     }
@@ -158,15 +159,41 @@ impl Inlet {
 
 /// The way out of the queue.
 pub struct Outlet {
-    queue: mpsc::Receiver<Push>,
+    queue: mpsc::Receiver<(u64, Push)>,
     bytes: Arc<AtomicUsize>,
 }
 
 impl Outlet {
-    async fn next(&mut self) -> Option<Push> {
-        let push = self.queue.recv().await?;
+    async fn next(&mut self) -> Option<(u64, Push)> {
+        let (line, push) = self.queue.recv().await?;
         self.bytes.fetch_sub(push.bytes(), Ordering::Relaxed);
-        Some(push)
+        Some((line, push))
+    }
+}
+
+/// What is confirmed of subscriptions that are not sharded, which are all on one connection: the newest that
+/// confirmed any.
+#[derive(Default)]
+struct Plain {
+    line: u64,
+    confirmed: Confirmed,
+}
+
+impl Plain {
+    fn subscribed(&mut self, line: u64, name: Name) {
+        if line > self.line {
+            self.line = line;
+            self.confirmed.clear();
+        }
+        if line == self.line {
+            self.confirmed.add(name);
+        }
+    }
+
+    fn unsubscribed(&mut self, line: u64, name: &Name) {
+        if line == self.line {
+            self.confirmed.remove(name);
+        }
     }
 }
 
@@ -185,9 +212,9 @@ impl Pump {
     /// Works for as long as pushes may come.
     pub async fn run(mut self) {
         let mut complaint = Complaint::default();
-        let mut confirmed = Confirmed::default();
+        let mut plain = Plain::default();
         let notes = [self.keys.control(), self.keys.own()];
-        while let Some(push) = self.outlet.next().await {
+        while let Some((line, push)) = self.outlet.next().await {
             match push {
                 Push::Message {
                     pattern,
@@ -196,9 +223,11 @@ impl Pump {
                 } => {
                     if let Some(address) = self.joined.address(&channel) {
                         self.frame(address, &payload, &mut complaint);
+                    } else if line < plain.line {
+                        // The newer connection hears it, too.
                     } else if notes.contains(&channel) {
                         self.note(&payload);
-                    } else if confirmed.takes(pattern.as_deref(), &channel) {
+                    } else if plain.confirmed.takes(pattern.as_deref(), &channel) {
                         self.ingest.hear(&channel, pattern.is_none(), &payload);
                     }
                 }
@@ -208,9 +237,8 @@ impl Pump {
                     }
                 }
                 Push::Standing => self.ingest.interrupted(),
-                Push::Restarted => confirmed.clear(),
-                Push::Subscribed(name) => confirmed.add(name),
-                Push::Unsubscribed(name) => confirmed.remove(&name),
+                Push::Subscribed(name) => plain.subscribed(line, name),
+                Push::Unsubscribed(name) => plain.unsubscribed(line, &name),
             }
         }
     }

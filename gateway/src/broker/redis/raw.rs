@@ -173,7 +173,7 @@ impl Confirmed {
                 self.literal.insert(name);
             }
             Name::Pattern(name) if !self.patterns.contains(&name) => self.patterns.push(name),
-            Name::Pattern(_) => {}
+            Name::Pattern(_) | Name::Sharded(_) => {}
         }
     }
 
@@ -184,6 +184,7 @@ impl Confirmed {
                 self.literal.remove(name);
             }
             Name::Pattern(name) => self.patterns.retain(|known| known != name),
+            Name::Sharded(_) => {}
         }
     }
 

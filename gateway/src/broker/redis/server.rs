@@ -1,26 +1,29 @@
-//! From a Channel's Redis server to a client of it.
+//! From a Redis, as its URL and Secret describe it, to a connection to one of its servers.
 //!
 //! Owns: credentials, certificates and socket settings of a connection, read anew for each, and that a tenant's
-//! leads to no address that its targets do not admit. Never: keeps a connection; lets a credential into an
-//! error. Used by: `commands`, `link`.
+//! leads to no address that its targets do not admit, whoever named it. Never: keeps a connection; lets a
+//! credential into an error. Used by: `door`, `link`, `follow`.
 
+use super::topology::Node;
 use crate::lookup::lookup;
-use crds::policy::RedisServer;
-use crds::redis_url::{Kind, RedisUrl};
+use crds::policy::{Login, RedisServer};
+use crds::redis_url::Kind;
+use crds::secret::Secret;
 use crds::targets::Targets;
 use redis::aio::MultiplexedConnection;
 use redis::io::AsyncDNSResolver;
 use redis::io::tcp::{TcpSettings, socket2};
 use redis::{
     AsyncConnectionConfig, Client, ClientTlsConfig, ConnectionAddr, ErrorKind, IntoConnectionInfo,
-    ProtocolVersion, RedisError, RedisFuture, RedisResult, TlsCertificates,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-/// Time to reach the server and to be let in.
+/// Time to reach a server and to be let in.
 pub const CONNECT: Duration = Duration::from_secs(1);
 /// A connection without traffic is asked for a sign of life by the kernel after this time.
 const KEEPALIVE: Duration = Duration::from_secs(15);
@@ -58,6 +61,16 @@ impl Source {
     pub fn server(&self) -> RedisServer {
         (self.read)()
     }
+
+    /// What its URL names, never nothing: servers or Sentinels.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<Node> {
+        let server = self.server();
+        let hosts = server.url.hosts().iter();
+        hosts
+            .map(|host| Node::new(host.host(), host.port()))
+            .collect()
+    }
 }
 
 /// Leads to what the targets admit, and to nothing else: the connection is made to the very address that
@@ -85,12 +98,61 @@ impl AsyncDNSResolver for Judge {
     }
 }
 
-/// Connects within [`CONNECT`].
+/// Connects to a server that takes writes, within [`CONNECT`].
 pub async fn connect(
     source: &Source,
+    node: &Node,
     config: AsyncConnectionConfig,
 ) -> RedisResult<MultiplexedConnection> {
-    let client = client(&source.server())?;
+    let server = source.server();
+    let settings = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
+    let (settings, replicated) = match server.url.kind() {
+        Kind::Server { database } => (settings.set_db(i64::from(*database)), false),
+        Kind::Sentinel { database, .. } => (settings.set_db(i64::from(*database)), true),
+        Kind::Cluster => (settings, false),
+    };
+    let (user, password) = (server.username.as_deref(), server.password.as_ref());
+    let client = client(&server, node, with_login(settings, user, password))?;
+    let mut connection = open(source, &client, config).await?;
+    if replicated {
+        is_master(&mut connection).await?;
+    }
+    Ok(connection)
+}
+
+/// Connects to a Sentinel, within [`CONNECT`].
+pub async fn connect_sentinel(source: &Source, node: &Node) -> RedisResult<MultiplexedConnection> {
+    let server = source.server();
+    let (user, password) = match &server.sentinel {
+        Some(Login { username, password }) => (username.as_deref(), Some(password)),
+        None => (None, None),
+    };
+    let settings = with_login(RedisConnectionInfo::default(), user, password);
+    let client = client(&server, node, settings)?;
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(CONNECT));
+    open(source, &client, config).await
+}
+
+/// A Sentinel may name one that is none any more.
+async fn is_master(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let mut ask = redis::cmd("INFO");
+    ask.arg("replication");
+    let asked = timeout(CONNECT, ask.query_async::<String>(connection)).await;
+    let said = asked.map_err(|late| RedisError::from(std::io::Error::from(late)))??;
+    if said.contains("role:master") {
+        return Ok(());
+    }
+    Err(RedisError::from((
+        ErrorKind::Io,
+        "the server is a replica, not the master",
+    )))
+}
+
+async fn open(
+    source: &Source,
+    client: &Client,
+    config: AsyncConnectionConfig,
+) -> RedisResult<MultiplexedConnection> {
     let mut config = config.set_connection_timeout(Some(CONNECT));
     if let Some(targets) = &source.targets {
         config = config.set_dns_resolver(Judge(targets.clone()));
@@ -100,37 +162,41 @@ pub async fn connect(
         .await
 }
 
-/// Where it is, for metrics and logs.
-#[must_use]
-pub fn label(server: &RedisServer) -> String {
-    server.url.label()
+fn with_login(
+    settings: RedisConnectionInfo,
+    username: Option<&str>,
+    password: Option<&Secret<String>>,
+) -> RedisConnectionInfo {
+    let settings = match username {
+        Some(username) => settings.set_username(username),
+        None => settings,
+    };
+    match password {
+        Some(password) => settings.set_password(password.expose()),
+        None => settings,
+    }
 }
 
-fn client(server: &RedisServer) -> RedisResult<Client> {
-    let Kind::Server { database } = server.url.kind() else {
-        return Err(RedisError::from((
-            ErrorKind::InvalidClientConfig,
-            "Sentinels and clusters are not supported yet",
-        )));
+fn client(server: &RedisServer, node: &Node, settings: RedisConnectionInfo) -> RedisResult<Client> {
+    let (host, port) = (node.host.to_string(), node.port);
+    let encrypted = server.url.tls();
+    let address = if encrypted {
+        ConnectionAddr::TcpTls {
+            host,
+            port,
+            insecure: false,
+            tls_params: None,
+        }
+    } else {
+        ConnectionAddr::Tcp(host, port)
     };
-    let info = address(&server.url).into_connection_info()?;
-    let mut settings = info
-        .redis_settings()
-        .clone()
-        .set_db((*database).into())
-        .set_protocol(ProtocolVersion::RESP3);
-    if let Some(username) = &server.username {
-        settings = settings.set_username(username);
-    }
-    if let Some(password) = &server.password {
-        settings = settings.set_password(password.expose());
-    }
     let tcp = TcpSettings::default()
         .set_nodelay(true)
         .set_keepalive(socket2::TcpKeepalive::new().with_time(KEEPALIVE))
         .set_user_timeout(UNACKNOWLEDGED);
+    let info = address.into_connection_info()?;
     let info = info.set_redis_settings(settings).set_tcp_settings(tcp);
-    if !server.url.tls() || (server.ca.is_none() && server.client.is_none()) {
+    if !encrypted || (server.ca.is_none() && server.client.is_none()) {
         return Client::open(info);
     }
     let client_tls = server.client.as_ref().map(|(chain, key)| ClientTlsConfig {
@@ -145,23 +211,9 @@ fn client(server: &RedisServer) -> RedisResult<Client> {
 }
 
 /// Of the one server that the URL names.
-fn address(url: &RedisUrl) -> ConnectionAddr {
-    let (host, port) = (url.hosts()[0].host().to_owned(), url.hosts()[0].port());
-    if !url.tls() {
-        return ConnectionAddr::Tcp(host, port);
-    }
-    ConnectionAddr::TcpTls {
-        host,
-        port,
-        insecure: false,
-        tls_params: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::secret::Secret;
 
     fn server(url: &str) -> RedisServer {
         RedisServer {
@@ -173,10 +225,12 @@ mod tests {
 
     #[test]
     fn credentials_come_from_the_secret_and_stay_out_of_texts() {
-        let client = client(&server("redis://localhost/3")).unwrap();
+        let server = server("redis://localhost/3");
+        let settings = RedisConnectionInfo::default();
+        let settings = with_login(settings, Some("ana"), server.password.as_ref());
+        let client = client(&server, &Node::new("::1", 7), settings).unwrap();
         let settings = client.get_connection_info().redis_settings();
         assert_eq!(settings.password(), Some("hunter2"));
-        assert_eq!(settings.db(), 3);
         assert!(!format!("{client:?}").contains("hunter2"));
     }
 
@@ -211,16 +265,10 @@ mod tests {
         let url = format!("redis://{}", listener.local_addr().unwrap());
         let (_keep, named) = watch::channel(Arc::new(server(&url)));
         let source = Source::named(named, Arc::new(Targets::cluster([])));
-        let refused = connect(&source, AsyncConnectionConfig::new()).await;
+        let hosts = source.hosts();
+        let refused = connect(&source, &hosts[0], AsyncConnectionConfig::new()).await;
         let error = refused.expect_err("refused").to_string();
         assert!(error.contains("--allow-targets"), "{error}");
         assert!(!error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn other_shapes_of_servers_are_refused_by_name() {
-        for url in ["redis+cluster://a,b", "redis+sentinel://a?master=m"] {
-            assert!(client(&server(url)).is_err(), "{url}");
-        }
     }
 }

@@ -199,12 +199,13 @@ impl Teller {
     /// Says that this gateway lives.
     async fn live(&self) {
         let id = self.keys.id();
+        let (alive, tellers) = (self.keys.alive(id), self.keys.tellers());
         let mut pipe = redis::pipe();
-        pipe.set_ex(self.keys.alive(id), 1, ALIVE_TTL.as_secs())
-            .ignore()
-            .sadd(self.keys.tellers(), &**id)
-            .ignore();
-        self.insist(&pipe).await;
+        pipe.set_ex(&alive, 1, ALIVE_TTL.as_secs()).ignore();
+        self.insist(&alive, &pipe).await;
+        let mut pipe = redis::pipe();
+        pipe.sadd(&tellers, &**id).ignore();
+        self.insist(&tellers, &pipe).await;
     }
 
     async fn tell(&self, calls: &[ScriptInvocation<'static>]) {
@@ -213,13 +214,14 @@ impl Teller {
         for call in calls {
             pipe.invoke_script(call).ignore();
         }
-        self.insist(&pipe).await;
+        let sessions = self.keys.sessions(self.keys.id());
+        self.insist(&sessions, &pipe).await;
     }
 
     /// Repeats what may be repeated, until it is done.
-    async fn insist(&self, pipe: &redis::Pipeline) {
+    async fn insist(&self, key: &str, pipe: &redis::Pipeline) {
         loop {
-            let asked = self.commands.call(LIMIT, async |mut connection| {
+            let asked = self.commands.call(key, LIMIT, async |mut connection| {
                 pipe.exec_async(&mut connection).await
             });
             match asked.await {
@@ -246,18 +248,20 @@ impl Sweep {
     }
 
     async fn round(&self) -> Result<(), Failure> {
-        let ask = redis::Cmd::smembers(self.keys.tellers());
+        let tellers = self.keys.tellers();
+        let ask = redis::Cmd::smembers(&tellers);
         let ids: Vec<String> = self
             .commands
-            .call(LIMIT, async |mut connection| {
+            .call(&tellers, LIMIT, async |mut connection| {
                 ask.query_async(&mut connection).await
             })
             .await?;
         for id in ids.iter().filter(|id| ***id != **self.keys.id()) {
-            let ask = redis::Cmd::exists(self.keys.alive(id));
+            let alive = self.keys.alive(id);
+            let ask = redis::Cmd::exists(&alive);
             let alive: bool = self
                 .commands
-                .call(LIMIT, async |mut connection| {
+                .call(&alive, LIMIT, async |mut connection| {
                     ask.query_async(&mut connection).await
                 })
                 .await?;
@@ -269,8 +273,9 @@ impl Sweep {
     }
 
     async fn tell_for(&self, id: &str) -> Result<(), Failure> {
+        let (sessions, tellers) = (self.keys.sessions(id), self.keys.tellers());
         let mut call = SCRIPT.prepare_invoke();
-        call.key(self.keys.sessions(id))
+        call.key(&sessions)
             .arg("owed")
             .arg(SESSIONS_TTL.as_secs() * 1000)
             .arg(BATCH);
@@ -278,7 +283,7 @@ impl Sweep {
         loop {
             let told: usize = self
                 .commands
-                .call(LIMIT, async |mut connection| {
+                .call(&sessions, LIMIT, async |mut connection| {
                     call.invoke_async(&mut connection).await
                 })
                 .await?;
@@ -287,9 +292,9 @@ impl Sweep {
                 break;
             }
         }
-        let forget = redis::Cmd::srem(self.keys.tellers(), id);
+        let forget = redis::Cmd::srem(&tellers, id);
         self.commands
-            .call(LIMIT, async |mut connection| {
+            .call(&tellers, LIMIT, async |mut connection| {
                 forget.exec_async(&mut connection).await
             })
             .await?;

@@ -3,27 +3,31 @@
 //! Owns: which part knows which. Never: does anything afterwards. Used by: `redis` alone.
 
 use super::backoff::Backoff;
-use super::commands::Commands;
+use super::commands::{Commands, Doors};
+use super::follow::{Follower, Hint, Hints};
 use super::gate::Gate;
 use super::history::History;
 use super::ingest::Ingest;
 use super::joined::Joined;
 use super::keys::Keys;
 use super::lease::{Desk, Lease};
-use super::link::Link;
+use super::nodes::Nodes;
 use super::number::Numbering;
 use super::presence::Presence;
 use super::publish::Publisher;
 use super::pump::{Inlet, Pump};
-use super::server;
+use super::server::Source;
 use super::sessions::{Sessions, Sweep};
-use super::wanted::Wanted;
+use super::standing::{Plain, Standing};
+use super::topology::{Topology, slot};
+use super::wanted::{Name, Wanted};
 use super::{Redis, Settings};
 use crate::broker::Sink;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;
+use crds::redis_url::Kind;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 /// Starts tasks that end with the keeper.
 struct Tasks<'a> {
@@ -47,48 +51,49 @@ pub fn start(
     sink: Sink,
     essential: &Essential,
 ) -> Arc<Redis> {
-    let Settings {
-        source,
-        key_prefix,
-        gateway,
-        id,
-        seed,
-    } = settings;
-    let label = server::label(&source.server());
+    let (source, seed) = (settings.source, settings.seed);
+    let url = source.server().url;
+    let label = url.label();
     let (alive, end) = watch::channel(());
     let tasks = Tasks { essential, end };
-    let keys = Keys::new(&key_prefix, &gateway, &id);
-    let (commands, keep) = Commands::new(source.clone(), Backoff::new(seed));
-    tasks.run("redis commands", keep);
+    let keys = Keys::new(&settings.key_prefix, &settings.gateway, &settings.id);
+    let keys = keys.sharded(*url.kind() == Kind::Cluster);
+    let (hints, given) = Hints::new();
+    let doors = watch::Sender::<Arc<Doors>>::default();
+    let commands = Commands::new(doors.subscribe(), hints.clone());
     let history = History {
         keys: keys.clone(),
         commands: commands.clone(),
     };
-    let (wanted, joined) = (Arc::<Wanted>::default(), Arc::<Joined>::default());
+    let home = slot(&keys.home());
+    let wanted = Arc::new(Wanted::new(home));
+    wanted.want(&[keys.control(), keys.own()].map(Name::channel));
+    let joined = Arc::<Joined>::default();
     let publisher = Arc::new(Publisher::new(keys.clone(), seed));
     let gate = number(&tasks, &history, publisher.clone());
     let subscriptions = (joined.clone(), wanted.clone());
-    let (heard, told) = (metrics.clone(), sink.clone());
-    let ingest = Ingest::new(keys.clone(), subscriptions, gate, heard, told, seed);
-    let ingest = Arc::new(ingest);
-    let standing = watch::Sender::new((0, false));
-    let stands = standing.subscribe();
-    let desk = lead(&tasks, &history, ingest.clone(), stands.clone());
+    let told = (metrics.clone(), sink.clone());
+    let ingest = Arc::new(Ingest::new(keys.clone(), subscriptions, gate, told, seed));
+    let standing = Arc::new(Standing::new(&metrics, &label));
+    let desk = lead(&tasks, &history, ingest.clone(), standing.plain());
     let presence = Presence::new(keys.clone(), commands.clone(), joined.clone());
     let presence = Arc::new(presence);
     let (sessions, teller) = Sessions::new(keys.clone(), commands.clone());
     tasks.run("redis sessions", teller.run());
     let (inlet, outlet) = Inlet::new();
-    let link = Link {
+    let nodes = Nodes {
         keys: keys.clone(),
-        source,
+        source: source.clone(),
         wanted: wanted.clone(),
         joined: joined.clone(),
         inlet,
-        metrics: metrics.clone(),
-        standing,
+        standing: standing.clone(),
+        hints,
+        essential: essential.clone(),
+        home,
+        seed,
     };
-    tasks.run("redis subscription", link.run(Backoff::new(!seed)));
+    connect(&tasks, source, given, nodes, doors);
     let pump = Pump {
         outlet,
         keys: keys.clone(),
@@ -110,12 +115,32 @@ pub fn start(
         desk,
         presence,
         sessions,
-        standing: stands,
+        standing,
         metrics,
         label,
         applied: watch::Sender::new(None),
         _alive: alive,
     })
+}
+
+/// What learns who serves, and keeps the connections to them.
+fn connect(
+    tasks: &Tasks<'_>,
+    source: Source,
+    hints: mpsc::Receiver<Hint>,
+    nodes: Nodes,
+    doors: watch::Sender<Arc<Doors>>,
+) {
+    let backoff = Backoff::new(!nodes.seed);
+    let topology = watch::Sender::<Arc<Topology>>::default();
+    tasks.run("redis servers", nodes.run(topology.subscribe(), doors));
+    let follower = Follower {
+        source,
+        topology,
+        hints,
+        backoff,
+    };
+    tasks.run("redis topology", follower.run());
 }
 
 /// What numbers raw messages.
@@ -138,7 +163,7 @@ fn lead(
     tasks: &Tasks<'_>,
     history: &History,
     ingest: Arc<Ingest>,
-    standing: watch::Receiver<(u64, bool)>,
+    standing: watch::Receiver<Plain>,
 ) -> Arc<Desk> {
     let (desk, tray) = Desk::new();
     let sweep = Sweep {

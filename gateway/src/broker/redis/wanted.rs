@@ -1,12 +1,17 @@
-//! Which pub/sub channels are to be subscribed to, and which are.
+//! Which pub/sub channels are to be subscribed to, on which server, and which are.
 //!
-//! Owns: counting who wants what, what is left to do on the connection, and which connection has
-//! confirmed it. Never: talks to a server. Used by: `link`, which does it; `redis`, `ingest`, which want.
+//! Owns: counting who wants what, what is left to do on each connection, and which connection has confirmed
+//! it. Never: talks to a server. Used by: `link`, which does it; `nodes`, which tells who serves what; `redis`,
+//! `ingest`, which want.
 
+#[cfg(test)]
+mod tests;
+
+use super::topology::{Place, Topology, slot};
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 /// Names in one command to the server.
 pub const BATCH: usize = 500;
@@ -17,6 +22,8 @@ pub enum Name {
     Channel(Arc<str>),
     /// With the glob characters of Redis.
     Pattern(Arc<str>),
+    /// A channel of the one server of a cluster that serves its slot.
+    Sharded(Arc<str>),
 }
 
 impl Name {
@@ -27,13 +34,18 @@ impl Name {
     }
 }
 
-/// Names of one kind each, for one command each.
+/// Names of one kind each, for one command each; those that are sharded for one command a name.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Work {
     pub subscribe: Vec<Arc<str>>,
     pub psubscribe: Vec<Arc<str>>,
+    pub ssubscribe: Vec<Arc<str>>,
     pub unsubscribe: Vec<Arc<str>>,
     pub punsubscribe: Vec<Arc<str>>,
+    pub sunsubscribe: Vec<Arc<str>>,
+    /// Channels among them that were subscribed to before, here or elsewhere: meanwhile something may have
+    /// passed unheard.
+    pub returning: Vec<Arc<str>>,
 }
 
 impl Work {
@@ -41,134 +53,244 @@ impl Work {
         match (name, wanted) {
             (Name::Channel(name), true) => self.subscribe.push(name),
             (Name::Pattern(name), true) => self.psubscribe.push(name),
+            (Name::Sharded(name), true) => self.ssubscribe.push(name),
             (Name::Channel(name), false) => self.unsubscribe.push(name),
             (Name::Pattern(name), false) => self.punsubscribe.push(name),
+            (Name::Sharded(name), false) => self.sunsubscribe.push(name),
         }
     }
 }
 
 #[derive(Default)]
-struct State {
-    counts: HashMap<Name, u32>,
+struct Want {
+    count: u32,
+    /// It was confirmed by some connection since it is wanted.
+    stood: bool,
+}
+
+/// What one connection has confirmed.
+#[derive(Default)]
+struct Lane {
     confirmed: HashSet<Name>,
     /// Names whose state on the connection may not be what is wanted.
     dirty: VecDeque<Name>,
-    /// Rises when a connection begins and when it ends.
+}
+
+#[derive(Default)]
+struct State {
+    topology: Arc<Topology>,
+    names: HashMap<Name, Want>,
+    lanes: HashMap<Place, Lane>,
+    /// Rises when a connection begins or ends, and when another server serves something.
     session: u64,
 }
 
-/// The state of all subscriptions of one server.
+/// The state of all subscriptions of one Redis.
 pub struct Wanted {
     state: Mutex<State>,
-    changed: Notify,
+    /// The slot whose server hears what has no slot.
+    home: u16,
+    changed: watch::Sender<u64>,
     progress: watch::Sender<u64>,
 }
 
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Notify::new(),
-            progress: watch::Sender::new(0),
-        }
+impl State {
+    fn place(&self, home: u16, name: &Name) -> Option<Place> {
+        place(&self.topology, home, name)
+    }
+
+    fn lane_of(&mut self, home: u16, name: &Name) -> Option<&mut Lane> {
+        let place = self.place(home, name)?;
+        self.lanes.get_mut(&place)
     }
 }
 
+/// Where `name` is heard.
+fn place(topology: &Topology, home: u16, name: &Name) -> Option<Place> {
+    let (slot, sharded) = match name {
+        Name::Sharded(name) => (slot(name), true),
+        Name::Channel(_) | Name::Pattern(_) => (home, false),
+    };
+    let node = topology.owner(slot)?.clone();
+    Some(Place { node, sharded })
+}
+
 impl Wanted {
+    /// `home` is the slot whose server hears what has no slot.
+    #[must_use]
+    pub fn new(home: u16) -> Self {
+        Self {
+            state: Mutex::default(),
+            home,
+            changed: watch::Sender::new(0),
+            progress: watch::Sender::new(0),
+        }
+    }
+
     /// Somebody wants `names`; each such call needs its [`Self::unwant`].
     pub fn want(&self, names: &[Name]) {
         let mut state = self.state.lock();
         for name in names {
-            let count = state.counts.entry(name.clone()).or_default();
-            *count += 1;
-            if *count == 1 {
-                state.dirty.push_back(name.clone());
+            let want = state.names.entry(name.clone()).or_default();
+            want.count += 1;
+            if want.count == 1
+                && let Some(lane) = state.lane_of(self.home, name)
+            {
+                lane.dirty.push_back(name.clone());
             }
         }
         drop(state);
-        self.changed.notify_one();
+        self.wake();
     }
 
     /// Somebody wants them no longer.
     pub fn unwant(&self, names: &[Name]) {
         let mut state = self.state.lock();
         for name in names {
-            let Some(count) = state.counts.get_mut(name) else {
+            let Some(want) = state.names.get_mut(name) else {
                 continue;
             };
-            *count -= 1;
-            if *count == 0 {
-                state.counts.remove(name);
-                state.dirty.push_back(name.clone());
+            want.count -= 1;
+            if want.count == 0 {
+                state.names.remove(name);
+                if let Some(lane) = state.lane_of(self.home, name) {
+                    lane.dirty.push_back(name.clone());
+                }
             }
         }
         drop(state);
-        self.changed.notify_one();
+        self.wake();
     }
 
-    /// Waits until there may be work.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    fn wake(&self) {
+        self.changed.send_modify(|count| *count += 1);
     }
 
-    /// What is to be done next, at most [`BATCH`] names.
+    /// Tells whenever there may be work.
     #[must_use]
-    pub fn work(&self) -> Option<Work> {
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Other servers serve now: what they serve is to be subscribed to there, and no longer where it was.
+    pub fn serve(&self, topology: &Arc<Topology>) {
         let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.topology, topology.clone());
+        let places = topology.places(self.home);
+        state.lanes.retain(|place, _| places.contains(place));
+        for place in places {
+            state.lanes.entry(place).or_default();
+        }
+        let State { names, lanes, .. } = &mut *state;
+        for name in names.keys() {
+            let from = place(&before, self.home, name);
+            let to = place(topology, self.home, name);
+            if from == to {
+                continue;
+            }
+            for place in [from, to].into_iter().flatten() {
+                if let Some(lane) = lanes.get_mut(&place) {
+                    lane.dirty.push_back(name.clone());
+                }
+            }
+        }
+        state.session += 1;
+        drop(state);
+        self.wake();
+    }
+
+    /// What is to be done next on the connection at `place`, at most [`BATCH`] names.
+    #[must_use]
+    pub fn work(&self, place: &Place) -> Option<Work> {
+        let mut state = self.state.lock();
+        let mut lane = std::mem::take(state.lanes.get_mut(place)?);
         let mut work = Work::default();
         let mut taken = HashSet::new();
         while taken.len() < BATCH {
-            let Some(name) = state.dirty.pop_front() else {
+            let Some(name) = lane.dirty.pop_front() else {
                 break;
             };
-            let wanted = state.counts.contains_key(&name);
-            if wanted != state.confirmed.contains(&name) && taken.insert(name.clone()) {
+            let want = state.names.get(&name);
+            let here = state.place(self.home, &name).as_ref() == Some(place);
+            let wanted = want.is_some() && here;
+            if wanted != lane.confirmed.contains(&name) && taken.insert(name.clone()) {
+                if let (Name::Channel(text) | Name::Sharded(text), true, Some(true)) =
+                    (&name, wanted, want.map(|want| want.stood))
+                {
+                    work.returning.push(text.clone());
+                }
                 work.add(name, wanted);
             }
         }
+        state.lanes.insert(place.clone(), lane);
         (!taken.is_empty()).then_some(work)
     }
 
     /// The server confirmed `work`.
-    pub fn done(&self, work: &Work) {
+    pub fn done(&self, place: &Place, work: &Work) {
         let mut state = self.state.lock();
-        for name in &work.subscribe {
-            state.confirmed.insert(Name::Channel(name.clone()));
+        let State { names, lanes, .. } = &mut *state;
+        let Some(lane) = lanes.get_mut(place) else {
+            return;
+        };
+        let channels = work.subscribe.iter().cloned().map(Name::Channel);
+        let patterns = work.psubscribe.iter().cloned().map(Name::Pattern);
+        let sharded = work.ssubscribe.iter().cloned().map(Name::Sharded);
+        for name in channels.chain(patterns).chain(sharded) {
+            if let Some(want) = names.get_mut(&name) {
+                want.stood = true;
+            }
+            lane.confirmed.insert(name);
         }
-        for name in &work.psubscribe {
-            state.confirmed.insert(Name::Pattern(name.clone()));
-        }
-        for name in &work.unsubscribe {
-            state.confirmed.remove(&Name::Channel(name.clone()));
-        }
-        for name in &work.punsubscribe {
-            state.confirmed.remove(&Name::Pattern(name.clone()));
+        let channels = work.unsubscribe.iter().cloned().map(Name::Channel);
+        let patterns = work.punsubscribe.iter().cloned().map(Name::Pattern);
+        let sharded = work.sunsubscribe.iter().cloned().map(Name::Sharded);
+        for name in channels.chain(patterns).chain(sharded) {
+            lane.confirmed.remove(&name);
         }
         drop(state);
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// A connection begins or ends: nothing is confirmed, all that is wanted is to be done.
-    pub fn restart(&self) {
+    /// The server does not serve these sharded channels; they are tried again, there or wherever they are served.
+    pub fn refused(&self, place: &Place, names: &[Arc<str>]) {
         let mut state = self.state.lock();
-        state.session += 1;
-        state.confirmed.clear();
-        state.dirty = state.counts.keys().cloned().collect();
+        if let Some(lane) = state.lanes.get_mut(place) {
+            let names = names.iter().cloned().map(Name::Sharded);
+            lane.dirty.extend(names);
+        }
     }
 
-    /// The number of the present connection.
+    /// The connection at `place` begins or ends: nothing is confirmed, all that is wanted there is to be done.
+    pub fn restart(&self, place: &Place) {
+        let mut state = self.state.lock();
+        state.session += 1;
+        let names = state.names.keys();
+        let here = names.filter(|name| state.place(self.home, name).as_ref() == Some(place));
+        let dirty = here.cloned().collect();
+        if let Some(lane) = state.lanes.get_mut(place) {
+            lane.confirmed.clear();
+            lane.dirty = dirty;
+        }
+    }
+
+    /// The number of the present connections.
     #[must_use]
     pub fn session(&self) -> u64 {
         self.state.lock().session
     }
 
-    /// Waits until all of `names` are confirmed on one connection, and tells which.
+    /// Waits until all of `names` are confirmed where they are served, and tells on which connections.
     pub async fn standing(&self, names: &[Name]) -> u64 {
         let mut progress = self.progress.subscribe();
         loop {
             {
                 let state = self.state.lock();
-                if names.iter().all(|name| state.confirmed.contains(name)) {
+                let stands = |name| {
+                    let lane = state.lanes.get(&state.place(self.home, name)?)?;
+                    lane.confirmed.contains(name).then_some(())
+                };
+                if names.iter().all(|name| stands(name).is_some()) {
                     return state.session;
                 }
             }
@@ -177,74 +299,5 @@ impl Wanted {
                 std::future::pending::<()>().await;
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::task::{Context, Waker};
-
-    fn names(names: &[&str]) -> Vec<Name> {
-        names.iter().map(|name| Name::channel(*name)).collect()
-    }
-
-    #[test]
-    fn what_two_want_is_subscribed_once_and_ends_with_the_second() {
-        let wanted = Wanted::default();
-        wanted.want(&names(&["a"]));
-        wanted.want(&names(&["a"]));
-        let work = wanted.work().unwrap();
-        assert_eq!(work.subscribe, [Arc::from("a")]);
-        wanted.done(&work);
-        wanted.unwant(&names(&["a"]));
-        assert_eq!(wanted.work(), None);
-        wanted.unwant(&names(&["a"]));
-        assert_eq!(wanted.work().unwrap().unsubscribe, [Arc::from("a")]);
-    }
-
-    #[test]
-    fn what_was_wanted_and_given_up_in_between_is_no_work() {
-        let wanted = Wanted::default();
-        wanted.want(&names(&["a"]));
-        wanted.unwant(&names(&["a"]));
-        assert_eq!(wanted.work(), None);
-    }
-
-    #[test]
-    fn a_new_connection_has_everything_to_do() {
-        let wanted = Wanted::default();
-        wanted.want(&names(&["a", "b"]));
-        wanted.want(&[Name::Pattern("c*".into())]);
-        wanted.done(&wanted.work().unwrap());
-        let session = wanted.session();
-        wanted.restart();
-        let work = wanted.work().unwrap();
-        assert_eq!((work.subscribe.len(), work.psubscribe.len()), (2, 1));
-        assert!(wanted.session() > session);
-    }
-
-    #[test]
-    fn work_comes_in_batches() {
-        let wanted = Wanted::default();
-        let many: Vec<String> = (0..=BATCH).map(|index| index.to_string()).collect();
-        let many: Vec<Name> = many.iter().map(|name| Name::channel(&**name)).collect();
-        wanted.want(&many);
-        assert_eq!(wanted.work().unwrap().subscribe.len(), BATCH);
-        assert_eq!(wanted.work().unwrap().subscribe.len(), 1);
-    }
-
-    #[tokio::test]
-    async fn standing_waits_for_all_names() {
-        let wanted = Wanted::default();
-        let both = names(&["a", "b"]);
-        wanted.want(&both[..1]);
-        wanted.done(&wanted.work().unwrap());
-        let mut standing = Box::pin(wanted.standing(&both));
-        let mut context = Context::from_waker(Waker::noop());
-        assert!(standing.as_mut().poll(&mut context).is_pending());
-        wanted.want(&both[1..]);
-        wanted.done(&wanted.work().unwrap());
-        assert_eq!(standing.await, wanted.session());
     }
 }

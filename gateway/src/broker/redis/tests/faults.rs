@@ -46,16 +46,18 @@ async fn a_silent_server_is_found_and_left_behind() {
     gateway.broker.subscribe(target.clone()).await.unwrap();
     assert!(gateway.broker.up());
     server.signal("STOP");
-    let mut standing = gateway.broker.standing.clone();
-    timeout(DEADLINE, standing.wait_for(|standing| !standing.1))
+    let mut standing = gateway.broker.standing.plain();
+    timeout(DEADLINE, standing.wait_for(|standing| !standing.now))
         .await
         .expect("the probe finds it")
         .unwrap();
     let outcome = gateway.broker.publish(publication(&target, "x")).await;
-    assert!(
-        matches!(outcome, Err(PublishError::OutcomeUnknown(_))),
-        "{outcome:?}"
+    // The one connection may be given up already, and another one cannot be made.
+    let said = matches!(
+        outcome,
+        Err(PublishError::OutcomeUnknown(_) | PublishError::Refused(_))
     );
+    assert!(said, "{outcome:?}");
     server.signal("CONT");
     let last = resumed(&gateway).await.last;
     let position = publish(&gateway, &target, "y").await;
@@ -68,7 +70,7 @@ async fn a_changed_password_is_taken_up_when_it_is_known() {
     let gateway = Gateway::new(&server);
     let target = gateway.target(&Arc::new(policy("orders", 10)), "orders");
     gateway.broker.subscribe(target.clone()).await.unwrap();
-    let mut standing = gateway.broker.standing.clone();
+    let mut standing = gateway.broker.standing.plain();
     server.ask(&["CONFIG", "SET", "requirepass", "new"]).await;
     let url = format!("redis://:new@127.0.0.1:{}", server.port);
     let mut admin = redis::Client::open(url)
@@ -83,7 +85,7 @@ async fn a_changed_password_is_taken_up_when_it_is_known() {
             .await
             .unwrap();
     }
-    standing.wait_for(|standing| !standing.1).await.unwrap();
+    standing.wait_for(|standing| !standing.now).await.unwrap();
     let outcome = gateway.broker.publish(publication(&target, "x")).await;
     assert!(outcome.is_err());
     *gateway.password.lock() = Some("new".into());
@@ -169,8 +171,8 @@ async fn a_keeper_without_a_server_says_so_and_serves_when_it_comes() {
 async fn a_dropped_keeper_ends_its_tasks_without_alarm() {
     let server = Server::start().await;
     let mut gateway = Gateway::new(&server);
-    let mut standing = gateway.broker.standing.clone();
-    standing.wait_for(|standing| standing.1).await.unwrap();
+    let mut standing = gateway.broker.standing.plain();
+    standing.wait_for(|standing| standing.now).await.unwrap();
     drop(gateway.broker);
     // The link held the sender.
     timeout(DEADLINE, async {

@@ -107,7 +107,8 @@ impl Server {
 async fn refused(server: RedisServer) {
     let source = Source::own(move || server.clone());
     let refused = async {
-        let mut connection = connect(&source, AsyncConnectionConfig::new()).await?;
+        let hosts = source.hosts();
+        let mut connection = connect(&source, &hosts[0], AsyncConnectionConfig::new()).await?;
         redis::cmd("PING").exec_async(&mut connection).await
     };
     let error = refused.await.expect_err("not let in").to_string();
