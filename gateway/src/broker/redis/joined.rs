@@ -61,6 +61,14 @@ impl Joined {
             .map(|entry| entry.target.address.clone())
     }
 
+    /// All addresses that are joined or being joined.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<Address> {
+        let entries = self.0.lock();
+        let addresses = entries.values().map(|entry| &entry.target.address);
+        addresses.cloned().collect()
+    }
+
     /// The address of each joined one that counts and for which `pick` is true.
     #[must_use]
     pub fn active(&self, pick: impl Fn(&Target) -> bool) -> Vec<Address> {

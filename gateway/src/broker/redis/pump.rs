@@ -208,7 +208,12 @@ impl Pump {
                     }
                 }
                 Push::Standing => self.ingest.interrupted(),
-                Push::Restarted => confirmed.clear(),
+                Push::Restarted => {
+                    confirmed.clear();
+                    for address in self.joined.addresses() {
+                        (self.sink)(Arrival::Interrupted { address });
+                    }
+                }
                 Push::Subscribed(name) => confirmed.add(name),
                 Push::Unsubscribed(name) => confirmed.remove(&name),
             }

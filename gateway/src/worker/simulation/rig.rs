@@ -58,6 +58,8 @@ pub enum Read {
 pub enum Push {
     /// A message, with the number of the connection that it comes on.
     Frame(usize, u32),
+    /// What follows comes on another connection.
+    Interrupted,
     Resumed(Lineage),
 }
 
@@ -131,8 +133,7 @@ impl Rig {
         self.passed = LINGER;
         for gateway in &mut self.gateways {
             gateway.link = Link::default();
-            gateway.connect();
-            gateway.link.resuming = false;
+            gateway.link.up = true;
         }
     }
 
@@ -206,6 +207,7 @@ impl Gateway {
         let wanted = self.told.lock().wanted;
         let link = &mut self.link;
         (link.up, link.subscribed, link.resuming) = (true, wanted, true);
+        link.pushes.push_back(Push::Interrupted);
         link.session += 1;
     }
 
@@ -225,8 +227,11 @@ impl Gateway {
                 let frame = keeper.nodes[serial].frame.clone();
                 (self.sink)(Arrival::Frame { address, frame });
             }
+            Some(Push::Interrupted) if self.told.lock().wanted => {
+                (self.sink)(Arrival::Interrupted { address });
+            }
             Some(Push::Resumed(lineage)) => (self.sink)(Arrival::Resumed { address, lineage }),
-            Some(Push::Frame(..)) | None => {}
+            Some(Push::Frame(..) | Push::Interrupted) | None => {}
         }
     }
 

@@ -123,8 +123,12 @@ impl<'a> World<'a> {
 
     fn lose(&mut self, gateway: usize) {
         let pushes = &mut self.rig.gateways[gateway].link.pushes;
-        if !pushes.is_empty() {
-            let lost = pushes.remove(self.chance.count(pushes.len()));
+        if pushes.is_empty() {
+            return;
+        }
+        let index = self.chance.count(pushes.len());
+        if matches!(pushes[index], Push::Frame(..)) {
+            let lost = pushes.remove(index);
             self.tell(|_| format!("gateway {gateway} never hears {lost:?}"));
         }
     }

@@ -17,7 +17,7 @@ async fn resumed(gateway: &Gateway) -> Lineage {
     loop {
         match gateway.next().await {
             Arrival::Resumed { lineage, .. } => return lineage,
-            Arrival::Frame { .. } => {}
+            Arrival::Frame { .. } | Arrival::Interrupted { .. } => {}
             Arrival::Lost { .. } => panic!("nothing here has no numbers"),
         }
     }
