@@ -108,8 +108,7 @@ impl Sequence {
             self.lineage = lineage;
             // Who comes with a position of the newest epoch may have missed its end.
             self.broken = !self.lineage.epochs.is_empty();
-            // What the lineage has left behind was told to nobody and is owed to nobody.
-            self.drop_stale();
+            self.drop_older();
             self.settle(true, out);
         }
     }
@@ -163,7 +162,7 @@ impl Sequence {
             self.read(out);
             return;
         }
-        self.lineage = lineage;
+        self.take_over(lineage);
         let reason = if follows {
             GapReason::TooOld
         } else {
@@ -191,6 +190,7 @@ impl Sequence {
         };
         self.failures = 0;
         self.drop_past();
+        self.forget(&page.lineage);
         let at = self.lineage.position();
         let first = page.frames.first().and_then(|frame| frame.position());
         let into = first.unwrap_or(page.from).epoch;
@@ -210,8 +210,9 @@ impl Sequence {
                 self.settle(true, out);
                 return;
             }
-            self.lineage = up_to(&page.lineage, page.from);
-            if self.broken || !vouched || !leaves_out_nothing(page, at) {
+            let doubtful = self.broken;
+            self.take_over(up_to(&page.lineage, page.from));
+            if doubtful || !vouched || !leaves_out_nothing(page, at) {
                 self.gap(reason, page.from, out);
             }
         }
@@ -297,6 +298,12 @@ impl Sequence {
 
     fn place(&self, frame: &Frame) -> Place {
         place::of(&self.lineage, frame)
+    }
+
+    /// Goes on from where the server stands. If it has forgotten all, that is told, and what it begins then follows.
+    fn take_over(&mut self, lineage: Lineage) {
+        self.broken &= !lineage.epochs.is_empty();
+        self.lineage = lineage;
     }
 
     /// Whether it is of another epoch than what was handed on last.

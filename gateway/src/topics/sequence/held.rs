@@ -29,11 +29,40 @@ impl Sequence {
         self.held.push_back(Held { frame, broken });
     }
 
-    /// Drops what was numbered by a server that had forgotten it when the subscription stood.
-    pub(super) fn drop_stale(&mut self) {
+    /// Drops what came before the server said what it remembers, and what came before that: it is behind, or
+    /// forgotten, and was told to nobody. Without history nobody can be asked what the rest is.
+    pub(super) fn drop_older(&mut self) {
         let lineage = &self.lineage;
-        self.held
-            .retain(|held| !matches!(super::place::of(lineage, &held.frame), Place::Stale));
+        let older = |held: &Held| {
+            let place = super::place::of(lineage, &held.frame);
+            matches!(place, Place::Past | Place::Stale)
+        };
+        let begins = |held: &Held| held.frame.position().is_none_or(|at| at.offset == 1);
+        let count = if lineage.epochs.is_empty() && !self.keeps {
+            let first = self.held.iter().rposition(begins);
+            first.unwrap_or(self.held.len())
+        } else {
+            let last = self.held.iter().rposition(older);
+            last.map_or(0, |last| last + 1)
+        };
+        for held in self.held.drain(..count).collect::<Vec<_>>() {
+            self.heard(&held.frame);
+        }
+    }
+
+    /// Drops held frames that had come before the read began and whose epoch the server forgot since. The next
+    /// epoch tells it.
+    pub(super) fn forget(&mut self, lineage: &Lineage) {
+        let mut index = 0;
+        let (before, asked) = (self.held.len(), self.asked);
+        self.held.retain(|held| {
+            index += 1;
+            let epoch = held.frame.position().map(|at| at.epoch);
+            index > asked || epoch.is_none_or(|epoch| lineage.lists(epoch))
+        });
+        let dropped = before - self.held.len();
+        self.asked -= dropped;
+        self.broken |= dropped > 0;
     }
 
     /// Drops in front what was handed on since.
@@ -41,8 +70,9 @@ impl Sequence {
         while let Some(held) = self.held.front()
             && matches!(self.place(&held.frame), Place::Past)
         {
+            let frame = held.frame.clone();
             self.broken |= held.broken;
-            self.broken &= self.crosses(&held.frame);
+            self.heard(&frame);
             self.held.pop_front();
             self.asked = self.asked.saturating_sub(1);
         }

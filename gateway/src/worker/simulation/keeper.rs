@@ -58,6 +58,8 @@ pub struct Keeper {
     pub disasters: u32,
     /// How many reads failed.
     pub failures: u32,
+    /// Which gateway heard an epoch begin on a subscription on which it had heard all of the one before.
+    pub unbroken: Vec<(usize, Epoch)>,
 }
 
 impl Keeper {
@@ -74,6 +76,7 @@ impl Keeper {
             page,
             disasters: 0,
             failures: 0,
+            unbroken: Vec::new(),
         }
     }
 

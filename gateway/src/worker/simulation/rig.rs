@@ -11,7 +11,7 @@ use crate::broker::{
 use crate::clock;
 use crate::message::Session;
 use crate::metrics::Metrics;
-use crate::position::{Lineage, Position};
+use crate::position::{Epoch, Lineage, Position};
 use crate::tasks::Control;
 use crate::topics::{Brokers, Mailbox, Topics};
 use crds::policy::Policy;
@@ -95,6 +95,10 @@ pub struct Gateway {
     pub link: Link,
     sink: Sink,
     told: Arc<Mutex<Told>>,
+    /// The newest message that it heard on its present subscription.
+    heard: Option<usize>,
+    /// It was interrupted since.
+    broken: bool,
 }
 
 /// All of it, used for one schedule after another.
@@ -134,6 +138,7 @@ impl Rig {
         for gateway in &mut self.gateways {
             gateway.link = Link::default();
             gateway.link.up = true;
+            gateway.heard = None;
         }
     }
 
@@ -178,6 +183,8 @@ impl Gateway {
             link: Link::default(),
             sink,
             told,
+            heard: None,
+            broken: false,
         }
     }
 
@@ -219,20 +226,34 @@ impl Gateway {
         }
     }
 
-    /// The next of what is on its way arrives.
-    pub fn arrive(&mut self, keeper: &Keeper, target: &Target) {
+    /// The next of what is on its way arrives. The epoch that it begins for one who has heard all of the one before.
+    pub fn arrive(&mut self, keeper: &Keeper, target: &Target) -> Option<Epoch> {
         let address = target.address.clone();
         match self.link.pushes.pop_front() {
             Some(Push::Frame(serial, _)) if self.told.lock().wanted => {
                 let frame = keeper.nodes[serial].frame.clone();
                 (self.sink)(Arrival::Frame { address, frame });
+                return self.hear(keeper, serial);
             }
             Some(Push::Interrupted) if self.told.lock().wanted => {
+                self.broken = true;
                 (self.sink)(Arrival::Interrupted { address });
             }
             Some(Push::Resumed(lineage)) => (self.sink)(Arrival::Resumed { address, lineage }),
             Some(Push::Frame(..) | Push::Interrupted) | None => {}
         }
+        None
+    }
+
+    fn hear(&mut self, keeper: &Keeper, serial: usize) -> Option<Epoch> {
+        if self.heard >= Some(serial) {
+            return None;
+        }
+        let epoch = |serial: usize| keeper.nodes[serial].position().epoch;
+        let before = self.heard.replace(serial).map(epoch);
+        let broken = std::mem::take(&mut self.broken);
+        let unbroken = before.filter(|_| !broken)?;
+        (unbroken != epoch(serial)).then(|| epoch(serial))
     }
 
     /// Whether the topic is joined, or about to be.
@@ -262,7 +283,10 @@ impl Gateway {
         let mut told = self.told.lock();
         let question = told.questions.swap_remove(index);
         let left = match question {
-            Question::Subscribe(how, answer) => self.link.subscribe(how, answer, keeper, &mut told),
+            Question::Subscribe(how, answer) => {
+                self.heard = None;
+                self.link.subscribe(how, answer, keeper, &mut told)
+            }
             Question::Read(cursor, how, answer) => read(cursor, how, answer, keeper),
             Question::Unsubscribe(answer) => {
                 self.link.subscribed = told.wanted;

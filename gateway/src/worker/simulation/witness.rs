@@ -14,6 +14,8 @@ use crate::topics::sequence::MOST_FAILURES;
 /// One client.
 #[derive(Default)]
 pub struct Witness {
+    /// Where its stream is.
+    pub gateway: usize,
     /// The id that it saw last and comes back with; none before its first opening.
     pub id: Option<Position>,
     /// Everything up to here it has got, or was told to be lost.
@@ -56,16 +58,17 @@ impl Witness {
         self.frames += 1;
     }
 
-    /// A gap was told; delivery goes on after `id`.
-    pub fn gap(&mut self, keeper: &Keeper, reason: GapReason, id: Position) {
+    /// A gap was told, perhaps `live`; delivery goes on after `id`.
+    pub fn gap(&mut self, keeper: &Keeper, reason: GapReason, id: Position, live: bool) {
         let to = keeper.find(id).expect("the id of a gap");
         let before = self.id.unwrap_or(Position::NEVER);
         let given_up = keeper.failures >= MOST_FAILURES;
         let crosses = before.epoch != id.epoch;
         let mut lost = keeper.between(self.at, to).peekable();
         let ahead = !keeper.keeps() && reason == GapReason::Overflow;
+        let unbroken = live && keeper.unbroken.contains(&(self.gateway, id.epoch));
         assert!(
-            crosses || lost.peek().is_some() || given_up || ahead,
+            (crosses && !unbroken) || lost.peek().is_some() || given_up || ahead,
             "a gap {reason:?} from {before} to {id} where nothing is lost"
         );
         for node in lost {

@@ -116,7 +116,9 @@ impl<'a> World<'a> {
             let next = world.rig.gateways[gateway].link.pushes.front();
             format!("gateway {gateway} hears {next:?}")
         });
-        self.rig.gateways[gateway].arrive(&self.keeper, &self.target);
+        let unbroken = self.rig.gateways[gateway].arrive(&self.keeper, &self.target);
+        let unbroken = unbroken.map(|epoch| (gateway, epoch));
+        self.keeper.unbroken.extend(unbroken);
         self.rig.run();
         true
     }
