@@ -99,7 +99,13 @@ impl Sequence {
         let Some(at) = held.and_then(|held| held.frame.position()) else {
             return false;
         };
-        let listed = |epoch| lineage.epochs.iter().position(|&(listed, _)| listed == epoch);
-        !self.lineage.lists(at.epoch) && listed(at.epoch).is_some_and(|heard| listed(into) <= Some(heard))
+        let listed = |epoch| {
+            lineage
+                .epochs
+                .iter()
+                .position(|&(listed, _)| listed == epoch)
+        };
+        !self.lineage.lists(at.epoch)
+            && listed(at.epoch).is_some_and(|heard| listed(into) <= Some(heard))
     }
 }

@@ -2,21 +2,17 @@
 //!
 //! Owns: the runtime, which runs only when told to; the questions that the gateways ask, and what was answered.
 
+mod remote;
+
 use super::keeper::Keeper;
-use crate::address::Address;
-use crate::broker::{
-    Arrival, Broker, LocalPresence, Page, Plan, PresencePart, Publication, PublishError, Published,
-    Since, Sink, Target, Unavailable, contract,
-};
+use crate::broker::{Arrival, Page, Plan, Sink, Target, Unavailable, contract};
 use crate::clock;
-use crate::message::Session;
 use crate::metrics::Metrics;
 use crate::position::{Epoch, Lineage, Position};
 use crate::tasks::Control;
 use crate::topics::{Brokers, Mailbox, Topics};
-use crds::policy::Policy;
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use remote::{Remote, Told};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,19 +70,6 @@ pub struct Link {
     pub resuming: bool,
     pub pushes: VecDeque<Push>,
 }
-
-/// What the gateway told its keeper.
-#[derive(Default)]
-struct Told {
-    questions: Vec<Question>,
-    /// Somebody joins or has joined.
-    wanted: bool,
-    /// From now on an interruption is told.
-    active: bool,
-}
-
-/// The keeper as a gateway sees it.
-struct Remote(Arc<Mutex<Told>>);
 
 /// A gateway.
 pub struct Gateway {
@@ -364,54 +347,4 @@ fn send<T>(answer: oneshot::Sender<T>, value: T) -> Option<Question> {
     // Whoever waits no longer needs no answer.
     drop(answer.send(value));
     None
-}
-
-fn wait<T: Send + 'static>(answer: oneshot::Receiver<T>) -> BoxFuture<'static, T> {
-    Box::pin(async move { answer.await.expect("every question is answered") })
-}
-
-impl Broker for Remote {
-    fn kind(&self) -> &'static str {
-        "redis"
-    }
-    fn apply(&self, _: Vec<Arc<Policy>>) {}
-    fn publish(&self, _: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
-        unreachable!("the keeper publishes")
-    }
-    fn subscribe(&self, _: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
-        let (sender, answer) = oneshot::channel();
-        let mut told = self.0.lock();
-        told.wanted = true;
-        let question = Question::Subscribe(Confirmed::Not, sender);
-        told.questions.push(question);
-        wait(answer)
-    }
-    fn unsubscribe(&self, _: Address) -> BoxFuture<'_, ()> {
-        let (sender, answer) = oneshot::channel();
-        let mut told = self.0.lock();
-        (told.wanted, told.active) = (false, false);
-        told.questions.push(Question::Unsubscribe(sender));
-        wait(answer)
-    }
-    fn read(&self, _: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        let (sender, answer) = oneshot::channel();
-        let question = Question::Read(cursor, Read::Asked, sender);
-        self.0.lock().questions.push(question);
-        wait(answer)
-    }
-    fn lineage(&self, _: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn newest(&self, _: Address, _: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn since(&self, _: Address, _: Since) -> BoxFuture<'_, Result<Position, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn ask_presence(&self, _: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>> {
-        unreachable!("nobody asks")
-    }
-    fn answer_presence(&self, _: LocalPresence) {}
-    fn session_opened(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
-    fn session_closed(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
 }

@@ -119,7 +119,10 @@ fn a_tail_found_when_it_stands_again_comes_with_the_ways_into_its_epochs() {
         sequence.page(position("aaaaaa-3"), Ok(&two), &mut out);
     });
     let first = ["read aaaaaa-2", "aaaaaa-3", "read aaaaaa-3"];
-    assert_eq!(told, [&first[..], &["gap epoch bbbbbb-3", "bbbbbb-4"]].concat());
+    assert_eq!(
+        told,
+        [&first[..], &["gap epoch bbbbbb-3", "bbbbbb-4"]].concat()
+    );
 }
 
 #[test]

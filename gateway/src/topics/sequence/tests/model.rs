@@ -281,7 +281,11 @@ impl World {
                     let position = position.expect("told where it belongs");
                     // What was never heard of may have been forgotten during an interruption.
                     let first = at == Position::NEVER && position.offset == 0;
-                    assert!(self.excuse || first, "a gap without cause: {}", self.story());
+                    assert!(
+                        self.excuse || first,
+                        "a gap without cause: {}",
+                        self.story()
+                    );
                     assert!(position != at, "told twice: {}", self.story());
                     due = 1..=0;
                     at = position;
