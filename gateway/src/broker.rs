@@ -119,10 +119,19 @@ pub struct Page {
     pub lost: Option<GapReason>,
     /// Where the frames start: the position just before the first of them.
     pub from: Position,
-    /// In order and dense after `from`.
+    /// In order, dense after `from`, and all of one epoch: the way into the next one is told by the next page.
     pub frames: Vec<Arc<Frame>>,
     /// More messages were kept at that time; ask again after the last frame.
     pub more: bool,
+}
+
+impl Page {
+    /// Whether `frame` was numbered in the epoch in which the page goes on.
+    #[must_use]
+    pub fn admits(&self, frame: &Frame) -> bool {
+        let epoch = self.lineage.at(self.from.offset + 1).epoch;
+        frame.position().is_none_or(|at| at.epoch == epoch)
+    }
 }
 
 /// From where a page is read.
@@ -135,9 +144,10 @@ pub struct Plan {
 
 impl Plan {
     /// Judges `cursor` by what the server remembers and the oldest offset that it keeps (`last + 1`
-    /// when it keeps none).
+    /// when it keeps none). What was numbered in epochs that are not remembered counts as not kept.
     #[must_use]
     pub fn of(lineage: &Lineage, oldest: u64, cursor: Position) -> Self {
+        let oldest = oldest.max(lineage.oldest());
         let (after, lost) = match lineage.judge(cursor) {
             Judged::Follows(after) => (after, None),
             Judged::Broken(after) => (after, Some(GapReason::Epoch)),
@@ -161,7 +171,7 @@ impl Plan {
             from: if follows {
                 cursor
             } else {
-                lineage.at(self.after)
+                lineage.after(self.after)
             },
             lost: self.lost,
             frames: Vec::new(),
@@ -185,7 +195,9 @@ pub enum Since {
 pub enum Arrival {
     /// A message; without position a raw one that nobody numbered.
     Frame { address: Address, frame: Arc<Frame> },
-    /// The subscription was interrupted and stands again; this is what the server remembers now.
+    /// The subscription was interrupted: what came before came from an earlier connection.
+    Interrupted { address: Address },
+    /// It stands again since; this is what the server remembers now.
     Resumed { address: Address, lineage: Lineage },
     /// Messages may have been lost where they cannot be read again.
     Lost { address: Address, reason: GapReason },

@@ -144,7 +144,8 @@ pub struct Lineage {
 pub enum Judged {
     /// Nothing is lost so far as the numbers tell: go on with the message after this offset.
     Follows(u64),
-    /// The cursor's epoch ended before it: go on after this offset, and tell the loss.
+    /// The cursor's epoch ended there or before: go on after this offset, and tell that the server may have lost
+    /// what else it had numbered in that epoch.
     Broken(u64),
     /// The epoch is not listed: go on from the oldest message kept, and tell the loss.
     Unlisted,
@@ -181,17 +182,24 @@ impl Lineage {
         Position { epoch, offset }
     }
 
-    /// Whether a message here, in an epoch that began with `first`, is of this line or was numbered after it.
-    /// Otherwise it was numbered by a server that has forgotten this line.
+    /// Where who goes on with the message after `offset` stands: in the epoch of that message, so that what was
+    /// told of the way into that epoch is not told again. Never before the oldest listed epoch.
     #[must_use]
-    pub fn admits(&self, position: Position, first: u64) -> bool {
-        let oldest = self.epochs.first().map_or(u64::MAX, |&(_, first)| first);
-        position.offset < oldest
-            || first > self.last
-            || self.at(position.offset).epoch == position.epoch
+    pub fn after(&self, offset: u64) -> Position {
+        let oldest = self.oldest();
+        let offset = offset.max(oldest.saturating_sub(1));
+        let epoch = self.at(offset + 1).epoch;
+        Position { epoch, offset }
     }
 
-    /// Judges a cursor: good while its offset lies below the first offset of the next epoch.
+    /// The first offset of the oldest listed epoch. What was numbered before belongs to nothing remembered.
+    #[must_use]
+    pub fn oldest(&self) -> u64 {
+        self.epochs.first().map_or(1, |&(_, first)| first)
+    }
+
+    /// Judges a cursor. An epoch is drawn anew exactly when the server may have lost something, so a cursor is good
+    /// while its own epoch has more; from its end on, what else was acknowledged in that epoch is unknown.
     #[must_use]
     pub fn judge(&self, cursor: Position) -> Judged {
         if cursor.epoch == Epoch::NONE {
@@ -205,7 +213,7 @@ impl Lineage {
             return Judged::Unlisted;
         };
         match self.epochs.get(index + 1) {
-            Some(&(_, next)) if cursor.offset >= next => Judged::Broken(next - 1),
+            Some(&(_, next)) if cursor.offset + 1 >= next => Judged::Broken(next - 1),
             _ => Judged::Follows(cursor.offset),
         }
     }
@@ -284,39 +292,53 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_cursor_is_good_below_the_next_epochs_first_offset() {
-        let [old, new, other] =
-            ["aaaaaa", "bbbbbb", "cccccc"].map(|text| text.parse::<Epoch>().expect("an epoch"));
-        let lineage = Lineage {
-            epochs: vec![(old, 1), (new, 6)],
-            last: 9,
-        };
-        let judge = |epoch, offset| lineage.judge(Position { epoch, offset });
-        assert_eq!(judge(old, 5), Judged::Follows(5));
-        assert_eq!(judge(old, 6), Judged::Broken(5));
-        assert_eq!(judge(old, 8), Judged::Broken(5));
-        assert_eq!(judge(new, 9), Judged::Follows(9));
-        assert_eq!(judge(new, 12), Judged::Follows(12));
-        assert_eq!(judge(other, 3), Judged::Unlisted);
-        assert_eq!(lineage.judge(Position::NEVER), Judged::Follows(0));
-        assert_eq!(lineage.at(5).epoch, old);
-        assert_eq!(lineage.at(6).epoch, new);
-        assert_eq!(lineage.position().to_string(), "bbbbbb-9");
+    #[track_caller]
+    fn check_judged(epochs: &[(&str, u64)], last: u64, cursor: &str, expected: Judged) {
+        let epochs = epochs.iter();
+        let epochs = epochs.map(|&(epoch, first)| (epoch.parse().expect("an epoch"), first));
+        let epochs = epochs.collect();
+        let judged = Lineage { epochs, last }.judge(cursor.parse().expect("a position"));
+        assert_eq!(judged, expected, "{cursor}");
     }
 
     #[test]
-    fn a_message_of_a_line_that_the_server_began_since_is_told_apart() {
-        let [old, new, other] =
-            ["aaaaaa", "bbbbbb", "cccccc"].map(|text| text.parse::<Epoch>().expect("an epoch"));
+    fn a_cursor_is_good_while_its_epoch_has_more() {
+        let check = |cursor, expected| {
+            check_judged(&[("aaaaaa", 1), ("bbbbbb", 6)], 9, cursor, expected);
+        };
+        check("aaaaaa-3", Judged::Follows(3));
+        check("aaaaaa-4", Judged::Follows(4));
+        check("aaaaaa-5", Judged::Broken(5));
+        check("aaaaaa-8", Judged::Broken(5));
+        check("bbbbbb-5", Judged::Follows(5));
+        check("bbbbbb-9", Judged::Follows(9));
+        check("bbbbbb-12", Judged::Follows(12));
+        check("cccccc-3", Judged::Unlisted);
+        check("0-0", Judged::Follows(0));
+    }
+
+    #[test]
+    fn the_position_after_a_way_into_an_epoch_follows_however_many_began_there() {
+        let epochs = [("aaaaaa", 3), ("bbbbbb", 6), ("cccccc", 6), ("dddddd", 9)];
+        check_judged(&epochs, 9, "aaaaaa-5", Judged::Broken(5));
+        check_judged(&epochs, 9, "bbbbbb-5", Judged::Broken(5));
+        check_judged(&epochs, 9, "cccccc-5", Judged::Follows(5));
+        check_judged(&epochs, 9, "cccccc-8", Judged::Broken(8));
         let lineage = Lineage {
-            epochs: vec![(old, 3), (new, 6)],
+            epochs: epochs
+                .iter()
+                .map(|&(epoch, first)| (epoch.parse().expect("an epoch"), first))
+                .collect(),
             last: 9,
         };
-        let admits = |epoch, offset, first| lineage.admits(Position { epoch, offset }, first);
-        assert!(admits(old, 5, 3) && admits(new, 6, 6) && admits(new, 10, 6));
-        assert!(admits(other, 11, 10), "begun after what is remembered");
-        assert!(admits(other, 2, 1), "older than what is remembered");
-        assert!(!admits(old, 6, 3) && !admits(other, 4, 4) && !admits(other, 9, 8));
+        let after = |offset| lineage.after(offset).to_string();
+        assert_eq!(
+            [4, 5, 7, 8, 9].map(after),
+            ["aaaaaa-4", "cccccc-5", "cccccc-7", "dddddd-8", "dddddd-9"]
+        );
+        assert_eq!(after(0), "aaaaaa-2", "what came before is not remembered");
+        assert_eq!(lineage.at(5).to_string(), "aaaaaa-5");
+        assert_eq!(lineage.position().to_string(), "dddddd-9");
+        assert_eq!(Lineage::default().after(0), Position::NEVER);
     }
 }

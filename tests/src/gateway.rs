@@ -274,6 +274,16 @@ impl Gateway {
         write(&self.channels(), name, text);
     }
 
+    /// Stops it in the middle of whatever it does.
+    pub fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
     /// Ends it as a power cut would.
     pub fn kill9(&mut self) {
         self.process.kill9();

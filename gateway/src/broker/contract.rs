@@ -66,7 +66,10 @@ impl Recorder {
             .iter()
             .filter_map(|arrival| match arrival {
                 Arrival::Frame { address, frame } if address == wanted => Some(frame.clone()),
-                Arrival::Frame { .. } | Arrival::Resumed { .. } | Arrival::Lost { .. } => None,
+                Arrival::Frame { .. }
+                | Arrival::Interrupted { .. }
+                | Arrival::Resumed { .. }
+                | Arrival::Lost { .. } => None,
             })
             .collect()
     }

@@ -147,6 +147,8 @@ impl Entry {
             return false;
         }
         state.life = Life::Joined;
+        // What came meanwhile came on the earlier subscription.
+        state.sequence = Sequence::new(self.target.policy.history.is_some());
         true
     }
 

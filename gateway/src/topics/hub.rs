@@ -221,6 +221,7 @@ impl Hub {
     /// Called by the keeper, inside its order of the topic.
     fn arrive(self: &Arc<Self>, arrival: Arrival) {
         let (Arrival::Frame { address, .. }
+        | Arrival::Interrupted { address }
         | Arrival::Resumed { address, .. }
         | Arrival::Lost { address, .. }) = &arrival;
         let Some(entry) = self.entries.read().by_address.get(address).cloned() else {
@@ -228,6 +229,7 @@ impl Hub {
         };
         let ask = entry.think(|sequence, out| match arrival {
             Arrival::Frame { frame, .. } => sequence.frame(frame, out),
+            Arrival::Interrupted { .. } => sequence.interrupted(),
             Arrival::Resumed { lineage, .. } => sequence.resumed(lineage, out),
             Arrival::Lost { reason, .. } => sequence.lost(reason, out),
         });

@@ -12,8 +12,9 @@ mod tests;
 use crate::broker::{Page, Unavailable};
 use crate::close::GapReason;
 use crate::frame::Frame;
-use crate::position::{Epoch, Judged, Lineage, Position};
-use place::{Place, before_epoch, continues, reaches_back, up_to};
+use crate::position::{Judged, Lineage, Position};
+use held::Held;
+use place::{Place, leaves_out_nothing, reaches_back, up_to};
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -51,12 +52,15 @@ pub struct Sequence {
     /// Whether history can fill a hole.
     keeps: bool,
     /// In arrival order; empty while following.
-    held: VecDeque<Arc<Frame>>,
+    held: VecDeque<Held>,
     /// How many of the held frames had arrived when the read began.
     asked: usize,
     failures: u32,
-    /// An epoch that was taken for the one after another without looking at history, since there is none.
-    guessed: Option<(Epoch, Epoch)>,
+    /// The subscription was interrupted, or began, after what was handed on, and nothing of the newest epoch was
+    /// heard live since. What the server may have lost meanwhile shows at the next epoch, where it is told.
+    broken: bool,
+    /// It was interrupted behind all that is held.
+    interrupted: bool,
     /// Arrived while joining or reading; looked at afterwards.
     resumed: Option<Lineage>,
 }
@@ -81,7 +85,8 @@ impl Sequence {
             held: VecDeque::new(),
             asked: 0,
             failures: 0,
-            guessed: None,
+            broken: false,
+            interrupted: false,
             resumed: None,
         }
     }
@@ -100,13 +105,11 @@ impl Sequence {
     /// The subscription stands; what was numbered until then is in `lineage`.
     pub fn joined(&mut self, lineage: Lineage, out: Steps<'_>) {
         if self.phase == Phase::Joining {
-            self.phase = Phase::Following;
             self.lineage = lineage;
-            if !self.keeps {
-                self.drop_forgotten();
-            }
-            // A held frame that the lineage has left behind was told to nobody and is owed to nobody.
-            self.settle(true, true, out);
+            // Who comes with a position of the newest epoch may have missed its end.
+            self.broken = !self.lineage.epochs.is_empty();
+            self.drop_older();
+            self.settle(true, out);
         }
     }
 
@@ -118,35 +121,32 @@ impl Sequence {
             }
             return;
         }
-        if self.phase != Phase::Following {
-            self.hold(frame);
+        if self.phase == Phase::Following
+            && matches!(self.place(&frame), Place::Next)
+            && !self.is_doubtful(&frame)
+        {
+            self.deliver(frame, out);
+            self.broken = false;
             return;
         }
-        match self.place(&frame) {
-            Place::Next if self.may_hide_others(&frame) => {
-                if self.keeps {
-                    let cursor = before_epoch(&frame);
-                    self.hold(frame);
-                    self.read(cursor, out);
-                } else {
-                    self.guess(&frame);
-                    self.deliver(frame, out);
-                }
-            }
-            Place::Next => self.deliver(frame, out),
-            Place::Past => {}
-            Place::Stale if !self.keeps => {
-                self.gap_before(&frame, GapReason::Epoch, None, out);
-                self.deliver(frame, out);
-            }
-            Place::Stale | Place::Hole(_) => {
-                self.hold(frame);
-                self.settle(true, false, out);
-            }
+        self.hold(frame);
+        if self.phase == Phase::Following {
+            self.settle(true, out);
         }
     }
 
-    /// The subscription was interrupted and stands again; the server remembers `lineage`.
+    /// The subscription was interrupted: what came so far came on an earlier connection.
+    pub fn interrupted(&mut self) {
+        if self.phase == Phase::Joining {
+            self.held.clear();
+        } else if self.held.is_empty() {
+            self.broken = true;
+        } else {
+            self.interrupted = true;
+        }
+    }
+
+    /// It stands again; the server remembers `lineage`.
     pub fn resumed(&mut self, lineage: Lineage, out: Steps<'_>) {
         if self.phase != Phase::Following {
             self.resumed = Some(lineage);
@@ -154,25 +154,20 @@ impl Sequence {
         }
         let at = self.lineage.position();
         let judged = lineage.judge(at);
-        let had_all = matches!(judged, Judged::Follows(_)) && lineage.last <= at.offset;
-        let guessed = self.guessed.take();
-        let guessed_well = guessed.is_none_or(|(older, newer)| continues(&lineage, older, newer));
-        if had_all {
-            if !guessed_well {
-                // Late, and so without a position: streams that stand there already must hear it.
-                self.lost(GapReason::Epoch, out);
-            }
+        let follows = matches!(judged, Judged::Follows(_));
+        if follows && lineage.last <= at.offset {
             return;
         }
         if self.keeps {
-            self.read(at, out);
+            self.read(out);
             return;
         }
-        let reason = match judged {
-            Judged::Follows(_) => GapReason::TooOld,
-            Judged::Broken(_) | Judged::Unlisted => GapReason::Epoch,
+        self.take_over(lineage);
+        let reason = if follows {
+            GapReason::TooOld
+        } else {
+            GapReason::Epoch
         };
-        self.lineage = lineage;
         self.gap(reason, self.lineage.position(), out);
     }
 
@@ -194,34 +189,38 @@ impl Sequence {
             return;
         };
         self.failures = 0;
+        self.drop_past();
+        self.forget(&page.lineage);
         let at = self.lineage.position();
-        let forgotten = self.forget(&page.lineage);
-        let all_between = page.lost.is_none() && continues(&page.lineage, at.epoch, cursor.epoch);
-        if cursor != at && !all_between {
-            // The frame that named the cursor is forgotten, or another epoch lies before its own.
-            self.read(at, out);
+        let first = page.frames.first().and_then(|frame| frame.position());
+        let into = first.unwrap_or(page.from).epoch;
+        let vouched = self.is_vouched(&page.lineage, into);
+        if into != at.epoch && !self.broken && !vouched && !self.stale_is_held() {
+            // Unbroken: whoever heard all so far is to hear live how it goes on, or that it was interrupted.
+            self.settle(false, out);
             return;
         }
         if let Some(reason) = page.lost {
-            if self.next_is_held(&page.lineage) {
-                self.settle(true, false, out);
+            if self.next_is_held() {
+                self.settle(true, out);
                 return;
             }
             if let Some(held) = self.held.front().filter(|held| reaches_back(page, held)) {
-                self.gap_before(&held.clone(), reason, Some(&page.lineage), out);
-                self.settle(true, true, out);
+                self.gap_before(&held.frame.clone(), reason, out);
+                self.settle(true, out);
                 return;
             }
-            self.lineage = up_to(&page.lineage, page.from);
-            self.gap(reason, page.from, out);
-        } else if forgotten {
-            self.gap(GapReason::Epoch, at, out);
+            let doubtful = self.broken;
+            self.take_over(up_to(&page.lineage, page.from));
+            if doubtful || !vouched || !leaves_out_nothing(page, at) {
+                self.gap(reason, page.from, out);
+            }
         }
         let followed = self.follow(page, out);
         if page.more && (followed || page.frames.is_empty()) {
-            self.read(self.lineage.position(), out);
+            self.read(out);
         } else {
-            self.settle(followed || page.lost.is_some(), page.lost.is_some(), out);
+            self.settle(followed || page.lost.is_some(), out);
         }
     }
 
@@ -231,9 +230,7 @@ impl Sequence {
             match self.place(frame) {
                 Place::Past | Place::Stale => continue,
                 Place::Next => {}
-                Place::Hole(_) => {
-                    self.gap_before(frame, GapReason::TooOld, Some(&page.lineage), out);
-                }
+                Place::Hole => self.gap_before(frame, GapReason::TooOld, out),
             }
             self.deliver(frame.clone(), out);
             followed = true;
@@ -252,54 +249,48 @@ impl Sequence {
         if self.held.is_empty() {
             self.gap(GapReason::TooOld, self.lineage.position(), out);
         }
-        self.settle(false, false, out);
+        self.settle(false, out);
     }
 
-    /// Hands on what is held. At a hole it reads, unless the last read began behind the hole and brought
-    /// nothing. `told`: a gap stands already where stale frames would need one.
-    fn settle(&mut self, progress: bool, mut told: bool, out: Steps<'_>) {
+    /// Hands on what is held. Where something may stand before it history is asked, unless it was and brought
+    /// nothing.
+    fn settle(&mut self, progress: bool, out: Steps<'_>) {
         self.phase = Phase::Following;
-        while let Some(frame) = self.held.pop_front() {
+        while let Some(held) = self.held.pop_front() {
             let asked = self.asked > 0;
             self.asked = self.asked.saturating_sub(1);
-            match self.place(&frame) {
-                Place::Next if self.keeps && !asked && self.begins_epoch(&frame) => {
-                    // It came during the read: begun since, or forgotten since? The next page tells.
-                    let cursor = before_epoch(&frame);
-                    self.held.push_front(frame);
-                    self.read(cursor, out);
-                    return;
-                }
-                Place::Next => self.deliver(frame, out),
+            self.broken |= held.broken;
+            let frame = &held.frame;
+            match self.place(frame) {
                 Place::Past => {}
-                Place::Stale if told => {}
-                Place::Stale if self.keeps && !asked => {
-                    // Either the frame is late or what was taken for the newest epoch was.
-                    self.held.push_front(frame);
-                    self.read(self.lineage.position(), out);
-                    return;
+                Place::Next if asked || !self.keeps || !self.is_doubtful(frame) => {
+                    self.deliver(frame.clone(), out);
                 }
-                Place::Stale => {
-                    told = true;
-                    self.gap(GapReason::Epoch, self.lineage.position(), out);
+                // Late: the way into the epoch after its own was told.
+                Place::Stale if asked => {}
+                Place::Stale if !self.keeps => {
+                    self.gap_before(frame, GapReason::Epoch, out);
+                    self.deliver(frame.clone(), out);
                 }
-                Place::Hole(cursor) if self.keeps && (progress || !asked) => {
-                    self.held.push_front(frame);
-                    self.read(cursor, out);
-                    return;
-                }
-                Place::Hole(_) => {
-                    let reason = match (self.keeps, self.begins_epoch(&frame)) {
-                        (true, _) => GapReason::TooOld,
+                Place::Hole if !self.keeps || (asked && !progress) => {
+                    let reason = match (self.crosses(frame), self.keeps) {
+                        (true, _) => GapReason::Epoch,
+                        (false, true) => GapReason::TooOld,
                         (false, false) => GapReason::Overflow,
-                        (false, true) => GapReason::Epoch,
                     };
-                    self.gap_before(&frame, reason, None, out);
-                    self.deliver(frame, out);
+                    self.gap_before(frame, reason, out);
+                    self.deliver(frame.clone(), out);
+                }
+                Place::Next | Place::Stale | Place::Hole => {
+                    self.held.push_front(held);
+                    self.read(out);
+                    return;
                 }
             }
+            self.heard(&held.frame);
         }
         self.held = VecDeque::new();
+        self.broken |= std::mem::take(&mut self.interrupted);
         if let Some(lineage) = self.resumed.take() {
             self.resumed(lineage, out);
         }
@@ -309,24 +300,32 @@ impl Sequence {
         place::of(&self.lineage, frame)
     }
 
-    fn begins_epoch(&self, frame: &Frame) -> bool {
-        let epoch = frame.position().map(|position| position.epoch);
-        epoch.is_some_and(|epoch| !self.lineage.lists(epoch))
+    /// Goes on from where the server stands. If it has forgotten all, that is told, and what it begins then follows.
+    fn take_over(&mut self, lineage: Lineage) {
+        self.broken &= !lineage.epochs.is_empty();
+        self.lineage = lineage;
     }
 
-    /// Whether messages of an epoch that nobody here heard of may stand before this one.
-    fn may_hide_others(&self, frame: &Frame) -> bool {
-        frame.first() > 1 && self.begins_epoch(frame)
+    /// Whether it is of another epoch than what was handed on last.
+    fn crosses(&self, frame: &Frame) -> bool {
+        let epoch = self.lineage.position().epoch;
+        frame.position().is_some_and(|at| at.epoch != epoch)
     }
 
-    fn guess(&mut self, frame: &Frame) {
-        if let Some(position) = frame.position() {
-            let older = self.lineage.position().epoch;
-            self.guessed.get_or_insert((older, position.epoch));
-        }
+    /// Whether the server may have lost something between what was handed on and this frame.
+    fn is_doubtful(&self, frame: &Frame) -> bool {
+        self.broken && self.crosses(frame)
+    }
+
+    /// Live, the server that numbers is heard: it has lost nothing of its own epoch.
+    fn heard(&mut self, frame: &Frame) {
+        self.broken &= self.crosses(frame);
     }
 
     fn deliver(&mut self, frame: Arc<Frame>, out: Steps<'_>) {
+        if self.is_doubtful(&frame) {
+            self.gap_before(&frame, GapReason::Epoch, out);
+        }
         if let Some(Position { epoch, offset }) = frame.position() {
             self.lineage.advance(epoch, frame.first(), offset);
         }
@@ -338,28 +337,19 @@ impl Sequence {
         out(Step::Gap { reason, position });
     }
 
-    /// Tells a gap up to `frame`. `known`: what the server remembers names the message before it as everybody
-    /// does who has it.
-    fn gap_before(
-        &mut self,
-        frame: &Frame,
-        reason: GapReason,
-        known: Option<&Lineage>,
-        out: Steps<'_>,
-    ) {
+    /// Tells a gap up to `frame`.
+    fn gap_before(&mut self, frame: &Frame, reason: GapReason, out: Steps<'_>) {
         if let Some(Position { epoch, offset }) = frame.position() {
             let offset = offset.saturating_sub(1);
             self.lineage.advance(epoch, frame.first(), offset);
-            let known = known.filter(|known| offset <= known.last);
-            let position = Position { epoch, offset };
-            let position = known.map_or(position, |known| known.at(offset));
-            self.gap(reason, position, out);
+            self.gap(reason, Position { epoch, offset }, out);
         }
     }
 
-    fn read(&mut self, cursor: Position, out: Steps<'_>) {
-        self.phase = Phase::Reading(cursor);
+    fn read(&mut self, out: Steps<'_>) {
+        let at = self.lineage.position();
+        self.phase = Phase::Reading(at);
         self.asked = self.held.len();
-        out(Step::Read(cursor));
+        out(Step::Read(at));
     }
 }

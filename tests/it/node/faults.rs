@@ -62,7 +62,7 @@ async fn without_an_operator_streams_go_on_and_new_ones_open() {
 }
 
 #[tokio::test]
-async fn a_redis_that_is_killed_ends_no_stream_and_costs_no_message() {
+async fn a_redis_that_is_killed_ends_no_stream_costs_no_message_and_is_told_once() {
     let mut node = Node::turn().await;
     node.installed_with(&QUICK).await;
     node.serve(&kept("redis")).await;
@@ -77,8 +77,15 @@ async fn a_redis_that_is_killed_ends_no_stream_and_costs_no_message() {
     node.until_pods("redis", "kubelet to start it again", again)
         .await;
     crowd.more(20).await;
-    let verdict = crowd.verdict().await;
+    let mut verdict = crowd.verdict().await;
+    let told = std::mem::take(&mut verdict.gaps);
     nothing_lost(&verdict);
+    let epoch = r#"{"channel":"redis","reason":"epoch"}"#.to_owned();
+    assert_eq!(
+        Vec::from_iter(told),
+        [(epoch, 200)],
+        "nobody can know that nothing was lost"
+    );
     assert_eq!(verdict.opened, 200, "every stream stayed: {verdict:?}");
 }
 

@@ -155,22 +155,17 @@ impl Kept {
         let plan = Plan::of(&self.lineage, oldest, cursor);
         let skipped =
             usize::try_from((plan.after + 1).saturating_sub(oldest)).unwrap_or(usize::MAX);
+        let mut page = plan.page(self.lineage.clone(), cursor);
         let mut bytes = 0;
-        let mut frames = Vec::new();
         for (frame, _) in self.frames.iter().skip(skipped).take(PAGE_MESSAGES) {
             bytes += frame.message().data().len();
-            if bytes > PAGE_BYTES && !frames.is_empty() {
+            if (bytes > PAGE_BYTES && !page.frames.is_empty()) || !page.admits(frame) {
                 break;
             }
-            frames.push(frame.clone());
+            page.frames.push(frame.clone());
         }
-        Page {
-            lineage: self.lineage.clone(),
-            lost: plan.lost,
-            from: self.lineage.at(plan.after),
-            more: skipped.saturating_add(frames.len()) < self.frames.len(),
-            frames,
-        }
+        page.more = skipped.saturating_add(page.frames.len()) < self.frames.len();
+        page
     }
 
     /// The newest messages kept, oldest first.
@@ -182,7 +177,7 @@ impl Kept {
         Page {
             lineage: self.lineage.clone(),
             lost: None,
-            from: self.lineage.at(before),
+            from: self.lineage.after(before),
             frames: self
                 .frames
                 .iter()
@@ -208,6 +203,6 @@ impl Kept {
             }
         };
         let wanted = u64::try_from(wanted).unwrap_or(0);
-        self.lineage.at(self.lineage.last - wanted)
+        self.lineage.after(self.lineage.last - wanted)
     }
 }

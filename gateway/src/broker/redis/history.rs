@@ -108,14 +108,14 @@ impl History {
             .first()
             .map_or(lineage.last, |&(offset, _)| offset - 1);
         let mut page = Page {
-            from: lineage.at(before),
+            from: lineage.after(before),
             lost: None,
             frames: Vec::new(),
             more: false,
             lineage,
         };
-        fill(&mut page, entries, limit, usize::MAX);
-        page.more = false;
+        // Of whatever epochs: nobody goes on from the one to the other here.
+        page.frames = entries.into_iter().filter_map(|(_, frame)| frame).collect();
         Ok(page)
     }
 
@@ -142,7 +142,7 @@ impl History {
                 .max(oldest - 1),
             Since::Time(time) => self.before(&names, time, oldest, lineage.last).await?,
         };
-        Ok(lineage.at(after))
+        Ok(lineage.after(after))
     }
 
     /// The offset before the first message of `time` or later, by halving: offsets are dense.
@@ -235,8 +235,8 @@ fn fill(page: &mut Page, entries: Vec<Kept>, messages: usize, most: usize) {
     let mut next = page.from.offset + 1;
     let mut bytes = 0;
     for (offset, frame) in entries {
-        if frame.as_deref().is_some_and(|frame| !admits(page, frame)) {
-            // Between two questions the server forgot what it remembered. The next page tells.
+        if frame.as_deref().is_some_and(|frame| !page.admits(frame)) {
+            // Another epoch, perhaps one that began between two questions. The next page tells.
             page.more = true;
             return;
         }
@@ -249,7 +249,7 @@ fn fill(page: &mut Page, entries: Vec<Kept>, messages: usize, most: usize) {
                     return;
                 }
                 page.lost.get_or_insert(GapReason::TooOld);
-                page.from = page.lineage.at(before);
+                page.from = page.lineage.after(before);
             }
         } else if offset != next || frame.is_none() {
             page.more = true;
@@ -283,11 +283,6 @@ fn give_up(page: &mut Page) {
         page.lost.get_or_insert(GapReason::TooOld);
         page.from = page.lineage.position();
     }
-}
-
-fn admits(page: &Page, frame: &Frame) -> bool {
-    let position = frame.position();
-    position.is_none_or(|position| page.lineage.admits(position, frame.first()))
 }
 
 #[cfg(test)]

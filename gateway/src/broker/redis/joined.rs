@@ -61,6 +61,14 @@ impl Joined {
             .map(|entry| entry.target.address.clone())
     }
 
+    /// The address that is joined or being joined at each of these pub/sub channels.
+    #[must_use]
+    pub fn at(&self, channels: &[Arc<str>]) -> Vec<Address> {
+        let entries = self.0.lock();
+        let joined = channels.iter().filter_map(|channel| entries.get(channel));
+        joined.map(|entry| entry.target.address.clone()).collect()
+    }
+
     /// The address of each joined one that counts and for which `pick` is true.
     #[must_use]
     pub fn active(&self, pick: impl Fn(&Target) -> bool) -> Vec<Address> {

@@ -133,6 +133,11 @@ impl Session<'_> {
     }
 
     async fn carry_out(&mut self, mut work: Work) -> RedisResult<()> {
+        let interrupted = self.link.joined.at(&work.returning);
+        if !interrupted.is_empty() {
+            let interrupted = Push::Interrupted(interrupted);
+            self.link.inlet.insert(interrupted).await;
+        }
         let connection = &mut self.connection;
         if !work.subscribe.is_empty() {
             connection.subscribe(texts(&work.subscribe)).await?;

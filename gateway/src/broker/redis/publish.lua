@@ -9,8 +9,9 @@
 --      12 the command that publishes: PUBLISH, or SPUBLISH in a cluster
 --
 -- Answers {"ok" | "replayed", epoch, offset}, {"conflict"}, or {"stale"} for an older token.
--- Fields of a meta: e epoch, o newest offset, r run_id of the server, p "epoch:first,..." the newest 8
--- epochs with their first offsets, i the newest token seen.
+-- Fields of a meta: e epoch, o newest offset, s replication id of the server that began the epoch, r its run_id
+-- for gateways that know no s, p "epoch:first,..." the newest 8 epochs with their first offsets, i the newest
+-- token seen.
 
 local MOST_EPOCHS = 8
 
@@ -23,26 +24,31 @@ if known then
   return {'replayed', epoch, offset}
 end
 
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+local function run_id()
+  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+end
+
+-- Another one after every start and every promotion, also of a master that was demoted in between.
+local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or run_id()
 local keep = tonumber(ARGV[6])
 
 -- What comes next in a sequence; writes nothing.
 local function next_place(meta, history)
-  local m = redis.call('HMGET', meta, 'e', 'o', 'r', 'p', 'i')
+  local m = redis.call('HMGET', meta, 'e', 'o', 's', 'p', 'i', 'r')
   local place = {meta = meta, history = history, token = m[5]}
   if not (m[1] and m[2] and m[4]) then
     place.lost, place.epoch, place.offset, place.first = true, ARGV[3], 1, 1
-    place.epochs = ARGV[3] .. ':1'
+    place.epochs, place.run = ARGV[3] .. ':1', run_id()
     return place
   end
   place.offset = tonumber(m[2]) + 1
-  if m[3] == run then
+  if m[3] == server or (not m[3] and m[6] == run_id()) then
     place.epoch, place.epochs = m[1], m[4]
     place.first = tonumber(string.match(m[4], ':(%d+)$'))
     return place
   end
-  -- The server may have forgotten something before it came up with this run_id.
-  place.epoch, place.first = ARGV[3], place.offset
+  -- The server may have forgotten something before it came to number.
+  place.epoch, place.first, place.run = ARGV[3], place.offset, run_id()
   local epochs = {}
   for pair in string.gmatch(m[4], '[^,]+') do
     epochs[#epochs + 1] = pair
@@ -81,7 +87,10 @@ local function store(place)
 end
 
 local function remember(place)
-  redis.call('HSET', place.meta, 'e', place.epoch, 'o', string.format('%d', place.offset), 'r', run, 'p', place.epochs)
+  redis.call('HSET', place.meta, 'e', place.epoch, 'o', string.format('%d', place.offset), 's', server, 'p', place.epochs)
+  if place.run then
+    redis.call('HSET', place.meta, 'r', place.run)
+  end
   if ARGV[11] ~= '' then
     redis.call('HSET', place.meta, 'i', ARGV[11])
   end

@@ -38,7 +38,9 @@ pub enum Push {
     },
     Subscribed(Name),
     Unsubscribed(Name),
-    /// Subscriptions of these stand again; what the server remembers now.
+    /// Subscriptions of these were interrupted; what follows comes from a new one.
+    Interrupted(Vec<Address>),
+    /// They stand again; what the server remembers now.
     Resumed(Vec<(Address, Lineage)>),
     /// What belongs to no topic is heard again after an interruption.
     Standing,
@@ -83,7 +85,11 @@ impl Push {
             Self::Message {
                 channel, payload, ..
             } => channel.len() + payload.len(),
-            Self::Subscribed(_) | Self::Unsubscribed(_) | Self::Resumed(_) | Self::Standing => 0,
+            Self::Subscribed(_)
+            | Self::Unsubscribed(_)
+            | Self::Interrupted(_)
+            | Self::Resumed(_)
+            | Self::Standing => 0,
         }
     }
 }
@@ -237,6 +243,11 @@ impl Pump {
                     }
                 }
                 Push::Standing => self.ingest.interrupted(),
+                Push::Interrupted(addresses) => {
+                    for address in addresses {
+                        (self.sink)(Arrival::Interrupted { address });
+                    }
+                }
                 Push::Subscribed(name) => plain.subscribed(line, name),
                 Push::Unsubscribed(name) => plain.unsubscribed(line, &name),
             }

@@ -1,6 +1,7 @@
 //! The keeper against a real Redis server.
 
 mod basics;
+mod epochs;
 mod faults;
 mod fleet;
 mod raw;

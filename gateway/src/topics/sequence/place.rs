@@ -2,9 +2,10 @@
 //!
 //! Owns: the comparisons of offsets and epochs, each a function of its arguments. Pure. Used by: `sequence`.
 
+use super::held::Held;
 use crate::broker::Page;
 use crate::frame::Frame;
-use crate::position::{Epoch, Lineage, Position};
+use crate::position::{Lineage, Position};
 
 /// Where a frame stands.
 pub enum Place {
@@ -14,8 +15,8 @@ pub enum Place {
     Past,
     /// Numbered by a server that has lost it since; its number means something else now.
     Stale,
-    /// Not next: what is missing can be read after this position.
-    Hole(Position),
+    /// Not next: something is missing before it.
+    Hole,
 }
 
 /// Places `frame` behind `lineage`, whose last was handed on.
@@ -32,48 +33,32 @@ pub fn of(lineage: &Lineage, frame: &Frame) -> Place {
                 Some(_) => Place::Past,
                 None if position.offset <= last => Place::Past,
                 None if position.offset == last + 1 => Place::Next,
-                None => Place::Hole(lineage.position()),
+                None => Place::Hole,
             };
         }
         newer = Some(first);
     }
     let first = frame.first();
-    if first > last + 1 {
-        Place::Hole(lineage.position())
-    } else if position.offset == first {
+    if first <= last + 1 && position.offset == first {
         Place::Next
     } else {
-        Place::Hole(before_epoch(frame))
+        Place::Hole
     }
 }
 
 /// Whether a held frame stands before what `page` begins with: live, more was heard than is kept.
-pub fn reaches_back(page: &Page, held: &Frame) -> bool {
-    let Some(position) = held.position() else {
+pub fn reaches_back(page: &Page, held: &Held) -> bool {
+    let Some(position) = held.frame.position() else {
         return false;
     };
     let on_the_line = page.lineage.at(position.offset).epoch == position.epoch;
     on_the_line && position.offset <= page.from.offset
 }
 
-/// Where the epoch of a frame began: what it numbered follows.
-pub fn before_epoch(frame: &Frame) -> Position {
-    frame.position().map_or(Position::NEVER, |position| {
-        let offset = frame.first().saturating_sub(1);
-        Position { offset, ..position }
-    })
-}
-
-/// Whether by `lineage` nothing was numbered between the end of `older` and the beginning of `newer`, or all of
-/// it is forgotten.
-pub fn continues(lineage: &Lineage, older: Epoch, newer: Epoch) -> bool {
-    let epochs = &lineage.epochs;
-    let before = match epochs.iter().position(|&(epoch, _)| epoch == newer) {
-        None => lineage.position().epoch,
-        Some(0) => older,
-        Some(index) => epochs[index - 1].0,
-    };
-    older == newer || before == older
+/// Whether a page that begins an epoch begins with its first message, and none is kept between it and `at`.
+pub fn leaves_out_nothing(page: &Page, at: Position) -> bool {
+    let next = page.from.offset + 1;
+    page.from.offset <= at.offset && page.lineage.epochs.contains(&(page.from.epoch, next))
 }
 
 /// What was known of the topic when it stood at `from`.

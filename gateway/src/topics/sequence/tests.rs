@@ -6,9 +6,7 @@
 mod epochs;
 mod model;
 
-use super::Step;
-use crate::close::GapReason;
-use model::{Bounds, MOVES, Move, World};
+use model::{Bounds, MOVES, World};
 use proptest::prelude::*;
 
 fn explore(world: &World, runs: &mut u32) {
@@ -132,48 +130,4 @@ proptest! {
         }
         world.end();
     }
-}
-
-#[test]
-fn a_new_epoch_on_an_unbroken_subscription_is_no_loss() {
-    let mut world = World::new(BOUNDS);
-    for next in [Move::Publish, Move::Publish, Move::Execute, Move::Answer] {
-        assert!(world.go(next));
-    }
-    world.fresh = true;
-    world.lineage.last = 1;
-    world.publish();
-    while world.go(Move::Arrive) || world.go(Move::Execute) || world.go(Move::Answer) {}
-    let gaps = |told: &[Step]| {
-        let gap = |step: &&Step| matches!(step, Step::Gap { .. });
-        told.iter().filter(gap).count()
-    };
-    assert_eq!((world.told.len(), gaps(&world.told)), (1, 0));
-}
-
-#[test]
-fn a_lost_tail_of_another_epoch_is_one_gap() {
-    let mut world = World::new(BOUNDS);
-    for next in [Move::Execute, Move::Answer, Move::Publish, Move::Publish] {
-        assert!(world.go(next));
-    }
-    while world.go(Move::Arrive) {}
-    world.lineage.last = 1;
-    world.kept.pop_back();
-    world.fresh = true;
-    world.publish();
-    world.on_the_way.clear();
-    let lineage = world.lineage.clone();
-    world.think(|sequence, out| sequence.resumed(lineage, out));
-    assert!(world.go(Move::Execute) && world.go(Move::Answer));
-    let reasons: Vec<_> = world
-        .told
-        .iter()
-        .filter_map(|step| match step {
-            Step::Gap { reason, .. } => Some(*reason),
-            Step::Frame(_) | Step::Read(_) | Step::ReadLater(_) => None,
-        })
-        .collect();
-    assert_eq!(reasons, [GapReason::Epoch]);
-    assert_eq!(world.told.len(), 4, "two, the gap, and the new second one");
 }

@@ -147,18 +147,23 @@ async fn a_lost_tail_is_read_when_the_subscription_stands_again_even_if_reads_fa
     let target = remote.world.target("a");
     remote.world.topics.join(0, &target);
     remote.mail(1).await;
+    remote.world.publish("a", "1").await;
+    assert_eq!(remote.mail(1).await, ["1 frame 1"]);
     *remote.lossy.lock() = true;
-    let last = remote.world.publish("a", "1").await;
+    let last = remote.world.publish("a", "2").await;
     let lineage = Lineage {
         epochs: vec![(last.epoch, 1)],
-        last: 1,
+        last: 2,
     };
     *remote.down.lock() = true;
     let address = target.address.clone();
+    (remote.sink)(Arrival::Interrupted {
+        address: address.clone(),
+    });
     (remote.sink)(Arrival::Resumed { address, lineage });
     tokio::time::sleep(TICK * 2).await;
     *remote.down.lock() = false;
-    assert_eq!(remote.mail(1).await, ["1 frame 1"]);
+    assert_eq!(remote.mail(1).await, ["1 frame 2"]);
 }
 
 #[tokio::test(start_paused = true)]

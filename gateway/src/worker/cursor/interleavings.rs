@@ -4,6 +4,7 @@
 //! at another, and the stream takes what it gets in between. Whatever the order: nothing lost, nothing twice.
 
 use super::*;
+use crate::broker::Plan;
 use crate::message::Message;
 use crate::position::{Epoch, Lineage};
 use crds::name::Topic;
@@ -146,16 +147,15 @@ impl World {
     }
 
     fn read(&self, cursor: Position) -> Arc<Page> {
-        let end = self.published.min(cursor.offset + self.page_size);
-        Arc::new(Page {
-            lineage: self.lineage(),
-            lost: None,
-            from: cursor,
-            frames: (cursor.offset + 1..=end)
-                .map(|offset| self.frame(offset))
-                .collect(),
-            more: end < self.published,
-        })
+        let lineage = self.lineage();
+        let plan = Plan::of(&lineage, 1, cursor);
+        let mut page = plan.page(lineage, cursor);
+        let most = usize::try_from(self.page_size).expect("few");
+        let after = (plan.after + 1..=self.published).map(|offset| self.frame(offset));
+        let admitted = after.take(most).take_while(|frame| page.admits(frame));
+        page.frames = admitted.collect();
+        page.more = plan.after + page.frames.len() as u64 != self.published;
+        Arc::new(page)
     }
 
     fn take(&mut self) {
@@ -201,7 +201,9 @@ fn check(turn: u64, page_size: u64, published: u64, start: u64) {
         played += 1;
         let (got, gaps) = world.settle();
         assert_eq!(got, Vec::from_iter(start + 1..=MESSAGES), "{schedule:?}");
-        assert_eq!(gaps, 0, "{schedule:?}");
+        // History tells the way into an epoch, the ring of an unbroken subscription does not.
+        let most = usize::from(turn <= MESSAGES);
+        assert!(gaps <= most, "{gaps} {schedule:?}");
     }
     assert!(played > 100, "{played} orders");
 }

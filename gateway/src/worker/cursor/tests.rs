@@ -91,24 +91,52 @@ fn a_resumed_stream_reads_history_and_meets_the_ring() {
 }
 
 #[test]
-fn history_ahead_of_the_ring_is_not_told_twice() {
-    let mut ring = ring("aaaaaa-3", &[]);
+fn history_ahead_of_the_ring_is_not_told_twice_nor_the_way_into_its_epoch() {
+    let mut ring = ring("aaaaaa-8", &["aaaaaa-9"]);
     let (mut cursor, _) = Cursor::new(Start::After(position("aaaaaa-1")), &ring);
-    let answer = page(
-        &[("aaaaaa", 1), ("bbbbbb", 4)],
-        5,
-        "aaaaaa-1",
-        &["aaaaaa-2", "aaaaaa-3", "bbbbbb-4", "bbbbbb-5"],
-    );
-    cursor.paged(position("aaaaaa-1"), &answer);
+    let known = [("aaaaaa", 1), ("bbbbbb", 4)];
+    let mut rest = page(&known, 5, "aaaaaa-1", &["aaaaaa-2", "aaaaaa-3"]);
+    Arc::make_mut(&mut rest).more = true;
+    cursor.paged(position("aaaaaa-1"), &rest);
     assert_eq!(
         drain(&mut cursor, &ring),
-        ["aaaaaa-2", "aaaaaa-3", "bbbbbb-4", "bbbbbb-5"]
+        ["aaaaaa-2", "aaaaaa-3", "ask aaaaaa-3"]
     );
+    let mut next = page(&known, 5, "bbbbbb-3", &["bbbbbb-4", "bbbbbb-5"]);
+    Arc::make_mut(&mut next).lost = Some(GapReason::Epoch);
+    cursor.paged(position("aaaaaa-3"), &next);
+    assert_eq!(
+        drain(&mut cursor, &ring),
+        ["gap epoch", "bbbbbb-4", "bbbbbb-5"]
+    );
+    ring.push_gap(GapReason::Epoch, Some(position("bbbbbb-3")));
     ["bbbbbb-4", "bbbbbb-5", "bbbbbb-6"]
         .iter()
         .for_each(|at| ring.push(frame(at)));
     assert_eq!(drain(&mut cursor, &ring), ["bbbbbb-6"]);
+}
+
+#[test]
+fn whoever_follows_hears_of_an_epoch_what_the_ring_says() {
+    for broken in [false, true] {
+        let mut ring = ring("aaaaaa-3", &["aaaaaa-4"]);
+        let (mut cursor, _) = Cursor::new(Start::After(position("aaaaaa-4")), &ring);
+        let before = position("bbbbbb-4");
+        if broken {
+            ring.push_gap(GapReason::Epoch, Some(before));
+        }
+        ring.push(frame("bbbbbb-5"));
+        let gap = broken.then_some("gap epoch");
+        let told: Vec<_> = gap.into_iter().chain(["bbbbbb-5"]).collect();
+        assert_eq!(drain(&mut cursor, &ring), told);
+        // Who was told it already is not told again.
+        let (mut told, _) = Cursor::new(Start::After(before), &ring);
+        let more = match told.next(&ring, true) {
+            Next::Frame { frame, .. } => frame.message().data().to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(more == "bbbbbb-5", broken, "{more}");
+    }
 }
 
 #[test]
@@ -191,14 +219,11 @@ fn an_empty_page_that_knows_less_than_the_ring_is_asked_for_again() {
     let old = page(&[("aaaaaa", 1), ("bbbbbb", 6)], 6, "bbbbbb-6", &[]);
     cursor.paged(position("bbbbbb-6"), &old);
     assert_eq!(drain(&mut cursor, &ring), ["ask bbbbbb-6"]);
-    let new = page(
-        &[("aaaaaa", 1), ("bbbbbb", 6), ("cccccc", 8)],
-        9,
-        "bbbbbb-6",
-        &["bbbbbb-7", "cccccc-8", "cccccc-9"],
-    );
-    cursor.paged(position("bbbbbb-6"), &new);
-    let all = ["bbbbbb-7", "cccccc-8", "cccccc-9"];
+    let known = [("aaaaaa", 1), ("bbbbbb", 6), ("cccccc", 8)];
+    let mut rest = page(&known, 9, "bbbbbb-6", &["bbbbbb-7"]);
+    Arc::make_mut(&mut rest).more = true;
+    cursor.paged(position("bbbbbb-6"), &rest);
+    let all = ["bbbbbb-7", "ask bbbbbb-7"];
     assert_eq!(drain(&mut cursor, &ring), all);
 }
 

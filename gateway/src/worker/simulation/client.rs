@@ -54,7 +54,8 @@ pub struct Open {
 #[derive(Clone, Copy)]
 enum Piece {
     Frame(usize),
-    Gap(GapReason, Position),
+    /// And whether it came from the ring.
+    Gap(GapReason, Position, bool),
 }
 
 impl Client {
@@ -77,6 +78,7 @@ impl Client {
     /// Asks for a stream there.
     pub fn come(&mut self, place: (usize, usize), table: &mut Table, target: &Target) {
         self.place = place;
+        self.witness.gateway = place.0;
         self.member.stream.generation += 1;
         let (key, joining) = table.join(target);
         self.stage = match joining {
@@ -325,7 +327,8 @@ impl Open {
                 }
                 Next::PageDone => break,
                 Next::Gap(reason) => {
-                    let piece = Piece::Gap(reason, self.cursor.position());
+                    let live = self.cursor.following().is_some();
+                    let piece = Piece::Gap(reason, self.cursor.position(), live);
                     pieces.push((mark, piece));
                 }
                 Next::Frame { frame, .. } => pieces.push((mark, Piece::of(frame))),
@@ -343,7 +346,7 @@ impl Piece {
     fn seen(self, witness: &mut Witness, keeper: &Keeper) {
         match self {
             Self::Frame(serial) => witness.frame(keeper, serial),
-            Self::Gap(reason, position) => witness.gap(keeper, reason, position),
+            Self::Gap(reason, position, live) => witness.gap(keeper, reason, position, live),
         }
     }
 }

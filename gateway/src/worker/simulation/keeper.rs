@@ -26,7 +26,7 @@ pub struct Node {
 }
 
 impl Node {
-    fn position(&self) -> Position {
+    pub fn position(&self) -> Position {
         self.frame.position().expect("numbered")
     }
 }
@@ -58,6 +58,8 @@ pub struct Keeper {
     pub disasters: u32,
     /// How many reads failed.
     pub failures: u32,
+    /// Which gateway heard an epoch begin on a subscription on which it had heard all of the one before.
+    pub unbroken: Vec<(usize, Epoch)>,
 }
 
 impl Keeper {
@@ -74,6 +76,7 @@ impl Keeper {
             page,
             disasters: 0,
             failures: 0,
+            unbroken: Vec::new(),
         }
     }
 
@@ -84,6 +87,11 @@ impl Keeper {
     /// The newest message that the server has not forgotten.
     pub fn tip(&self) -> Serial {
         self.state.tip
+    }
+
+    /// Whether the next message begins an epoch.
+    pub fn begins_epoch(&self) -> bool {
+        self.fresh || self.state.lineage.epochs.is_empty()
     }
 
     /// Numbers a message.
@@ -193,21 +201,19 @@ impl Keeper {
             }
             Some(node)
                 if node.offset > page.from.offset.max(page.lineage.last) + 1
-                    || !page.lineage.admits(node.position(), node.frame.first()) =>
+                    || !page.admits(&node.frame) =>
             {
                 page.more = true;
                 return page;
             }
             Some(node) if node.offset != page.from.offset + 1 => {
                 page.lost.get_or_insert(GapReason::TooOld);
-                page.from = page.lineage.at(node.offset - 1);
+                page.from = page.lineage.after(node.offset - 1);
             }
             None | Some(_) => {}
         }
-        let line = page.lineage.clone();
-        let admits = |node: &&Node| line.admits(node.position(), node.frame.first());
         while page.frames.len() < self.page
-            && let Some(node) = after.next_if(admits)
+            && let Some(node) = after.next_if(|node| page.admits(&node.frame))
         {
             page.frames.push(node.frame.clone());
         }
@@ -223,7 +229,7 @@ impl Keeper {
     /// The position before the newest `count` messages kept.
     pub fn since(&self, count: u64) -> Position {
         let lineage = &self.state.lineage;
-        lineage.at(lineage.last - count.min(self.kept()))
+        lineage.after(lineage.last - count.min(self.kept()))
     }
 
     /// The message that a position stands behind. An error: no server ever gave out such a number.
@@ -245,6 +251,19 @@ impl Keeper {
                 .ok_or("a number that nobody gave");
         }
         Ok(self.up(first.parent, position.offset))
+    }
+
+    /// The message that was acknowledged right after the one that `position` names, or that begins the epoch
+    /// which `position` stands before. There is one server at a time: what is missing in between is lost.
+    pub fn next_after(&self, position: Position) -> Option<usize> {
+        let mut epochs = self.epochs.iter();
+        let (_, serials) = epochs.find(|(epoch, _)| *epoch == position.epoch)?;
+        let first = &self.nodes[serials[0]];
+        match usize::try_from((position.offset + 1).checked_sub(first.offset)?) {
+            Ok(0) => Some(serials[0]),
+            Ok(index) => serials.get(index - 1).map(|serial| serial + 1),
+            Err(_) => None,
+        }
     }
 
     /// The ancestor of `serial` with this offset, or itself.

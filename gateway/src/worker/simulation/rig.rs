@@ -2,21 +2,17 @@
 //!
 //! Owns: the runtime, which runs only when told to; the questions that the gateways ask, and what was answered.
 
+mod remote;
+
 use super::keeper::Keeper;
-use crate::address::Address;
-use crate::broker::{
-    Arrival, Broker, LocalPresence, Page, Plan, PresencePart, Publication, PublishError, Published,
-    Since, Sink, Target, Unavailable, contract,
-};
+use crate::broker::{Arrival, Page, Plan, Sink, Target, Unavailable, contract};
 use crate::clock;
-use crate::message::Session;
 use crate::metrics::Metrics;
-use crate::position::{Lineage, Position};
+use crate::position::{Epoch, Lineage, Position};
 use crate::tasks::Control;
 use crate::topics::{Brokers, Mailbox, Topics};
-use crds::policy::Policy;
-use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
+use remote::{Remote, Told};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,6 +54,8 @@ pub enum Read {
 pub enum Push {
     /// A message, with the number of the connection that it comes on.
     Frame(usize, u32),
+    /// What follows comes on another connection.
+    Interrupted,
     Resumed(Lineage),
 }
 
@@ -73,19 +71,6 @@ pub struct Link {
     pub pushes: VecDeque<Push>,
 }
 
-/// What the gateway told its keeper.
-#[derive(Default)]
-struct Told {
-    questions: Vec<Question>,
-    /// Somebody joins or has joined.
-    wanted: bool,
-    /// From now on an interruption is told.
-    active: bool,
-}
-
-/// The keeper as a gateway sees it.
-struct Remote(Arc<Mutex<Told>>);
-
 /// A gateway.
 pub struct Gateway {
     pub topics: Arc<Topics>,
@@ -93,6 +78,10 @@ pub struct Gateway {
     pub link: Link,
     sink: Sink,
     told: Arc<Mutex<Told>>,
+    /// The newest message that it heard on its present subscription.
+    heard: Option<usize>,
+    /// It was interrupted since.
+    broken: bool,
 }
 
 /// All of it, used for one schedule after another.
@@ -131,8 +120,8 @@ impl Rig {
         self.passed = LINGER;
         for gateway in &mut self.gateways {
             gateway.link = Link::default();
-            gateway.connect();
-            gateway.link.resuming = false;
+            gateway.link.up = true;
+            gateway.heard = None;
         }
     }
 
@@ -177,6 +166,8 @@ impl Gateway {
             link: Link::default(),
             sink,
             told,
+            heard: None,
+            broken: false,
         }
     }
 
@@ -206,6 +197,7 @@ impl Gateway {
         let wanted = self.told.lock().wanted;
         let link = &mut self.link;
         (link.up, link.subscribed, link.resuming) = (true, wanted, true);
+        link.pushes.push_back(Push::Interrupted);
         link.session += 1;
     }
 
@@ -217,17 +209,34 @@ impl Gateway {
         }
     }
 
-    /// The next of what is on its way arrives.
-    pub fn arrive(&mut self, keeper: &Keeper, target: &Target) {
+    /// The next of what is on its way arrives. The epoch that it begins for one who has heard all of the one before.
+    pub fn arrive(&mut self, keeper: &Keeper, target: &Target) -> Option<Epoch> {
         let address = target.address.clone();
         match self.link.pushes.pop_front() {
             Some(Push::Frame(serial, _)) if self.told.lock().wanted => {
                 let frame = keeper.nodes[serial].frame.clone();
                 (self.sink)(Arrival::Frame { address, frame });
+                return self.hear(keeper, serial);
+            }
+            Some(Push::Interrupted) if self.told.lock().wanted => {
+                self.broken = true;
+                (self.sink)(Arrival::Interrupted { address });
             }
             Some(Push::Resumed(lineage)) => (self.sink)(Arrival::Resumed { address, lineage }),
-            Some(Push::Frame(..)) | None => {}
+            Some(Push::Frame(..) | Push::Interrupted) | None => {}
         }
+        None
+    }
+
+    fn hear(&mut self, keeper: &Keeper, serial: usize) -> Option<Epoch> {
+        if self.heard >= Some(serial) {
+            return None;
+        }
+        let epoch = |serial: usize| keeper.nodes[serial].position().epoch;
+        let before = self.heard.replace(serial).map(epoch);
+        let broken = std::mem::take(&mut self.broken);
+        let unbroken = before.filter(|_| !broken)?;
+        (unbroken != epoch(serial)).then(|| epoch(serial))
     }
 
     /// Whether the topic is joined, or about to be.
@@ -257,7 +266,10 @@ impl Gateway {
         let mut told = self.told.lock();
         let question = told.questions.swap_remove(index);
         let left = match question {
-            Question::Subscribe(how, answer) => self.link.subscribe(how, answer, keeper, &mut told),
+            Question::Subscribe(how, answer) => {
+                self.heard = None;
+                self.link.subscribe(how, answer, keeper, &mut told)
+            }
             Question::Read(cursor, how, answer) => read(cursor, how, answer, keeper),
             Question::Unsubscribe(answer) => {
                 self.link.subscribed = told.wanted;
@@ -335,54 +347,4 @@ fn send<T>(answer: oneshot::Sender<T>, value: T) -> Option<Question> {
     // Whoever waits no longer needs no answer.
     drop(answer.send(value));
     None
-}
-
-fn wait<T: Send + 'static>(answer: oneshot::Receiver<T>) -> BoxFuture<'static, T> {
-    Box::pin(async move { answer.await.expect("every question is answered") })
-}
-
-impl Broker for Remote {
-    fn kind(&self) -> &'static str {
-        "redis"
-    }
-    fn apply(&self, _: Vec<Arc<Policy>>) {}
-    fn publish(&self, _: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
-        unreachable!("the keeper publishes")
-    }
-    fn subscribe(&self, _: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
-        let (sender, answer) = oneshot::channel();
-        let mut told = self.0.lock();
-        told.wanted = true;
-        let question = Question::Subscribe(Confirmed::Not, sender);
-        told.questions.push(question);
-        wait(answer)
-    }
-    fn unsubscribe(&self, _: Address) -> BoxFuture<'_, ()> {
-        let (sender, answer) = oneshot::channel();
-        let mut told = self.0.lock();
-        (told.wanted, told.active) = (false, false);
-        told.questions.push(Question::Unsubscribe(sender));
-        wait(answer)
-    }
-    fn read(&self, _: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        let (sender, answer) = oneshot::channel();
-        let question = Question::Read(cursor, Read::Asked, sender);
-        self.0.lock().questions.push(question);
-        wait(answer)
-    }
-    fn lineage(&self, _: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn newest(&self, _: Address, _: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn since(&self, _: Address, _: Since) -> BoxFuture<'_, Result<Position, Unavailable>> {
-        unreachable!("nobody asks")
-    }
-    fn ask_presence(&self, _: Address) -> BoxFuture<'_, Vec<Option<PresencePart>>> {
-        unreachable!("nobody asks")
-    }
-    fn answer_presence(&self, _: LocalPresence) {}
-    fn session_opened(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
-    fn session_closed(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
 }

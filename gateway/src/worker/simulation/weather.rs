@@ -33,17 +33,19 @@ impl Weather {
             2 => 4 + chance.count(5),
             _ => 1000,
         };
+        let lose = chance.one_in(2);
         Self {
             history,
             page: 1 + chance.count(4),
-            lose: chance.one_in(2),
+            lose,
             repeat: chance.one_in(3),
             reorder: chance.one_in(3),
             cut: chance.one_in(2),
             refuse: chance.one_in(4),
             restart: chance.one_in(3),
             roll_back: chance.one_in(3),
-            flush: chance.one_in(6),
+            // What is lost on the way and then flushed leaves no trace in an unbroken subscription.
+            flush: !lose && chance.one_in(6),
             expire: history > 0 && chance.one_in(8),
             fall_out: chance.one_in(3),
             park: chance.one_in(2),

@@ -1,29 +1,29 @@
 //! What one client saw over all its streams, and the judgement on it.
 //!
-//! Owns: what must never happen. A message comes once and in order; between two of them none is missing that the
-//! server did not forget, unless a gap stands there; a gap is told only where something is lost. Beyond what is
-//! promised: messages that the server forgot before anybody here heard of them are missed by nobody; each time that
-//! it forgets, whoever had more may be told a gap by history and by a ring that hears late, and what is kept comes again to those whose epoch it forgot.
-//! Without history a gap is told to all of a gateway, also to a stream that is ahead of what the gateway heard.
+//! Owns: what must never happen. Between two messages that come one after the other none was acknowledged, also
+//! none that the server forgot later, unless a gap stands there; a message comes once and in order; a gap is told
+//! only over what cannot be read any more or where an epoch begins, and there once. Beyond what is promised: who
+//! has seen nothing of a topic, and comes with `0-0`, cannot miss what was forgotten; what is kept comes again to
+//! those whose epoch the server forgot; without history a gap for all may find a stream that is ahead of it.
 
 use super::keeper::{Keeper, Serial};
 use crate::close::GapReason;
-use crate::position::Position;
+use crate::position::{Epoch, Position};
 use crate::topics::sequence::MOST_FAILURES;
 
 /// One client.
 #[derive(Default)]
 pub struct Witness {
+    /// Where its stream is.
+    pub gateway: usize,
     /// The id that it saw last and comes back with; none before its first opening.
     pub id: Option<Position>,
     /// Everything up to here it has got, or was told to be lost.
     at: Serial,
     /// The newest message that it got.
     newest: Serial,
-    /// Gaps that it was told although it had missed nothing that is left.
-    idle_gaps: u32,
-    /// A gap that comes after the message that it belongs before.
-    owed: bool,
+    /// The epochs that it went over to.
+    entered: Vec<Epoch>,
     pub frames: u32,
     pub gaps: u32,
 }
@@ -33,6 +33,7 @@ impl Witness {
     pub fn opened(&mut self, keeper: &Keeper, id: Position) {
         if self.id.is_none() {
             self.at = keeper.find(id).expect("the id of an opening");
+            self.entered.push(id.epoch);
         }
         self.id = Some(id);
     }
@@ -40,48 +41,53 @@ impl Witness {
     /// A message came.
     pub fn frame(&mut self, keeper: &Keeper, serial: usize) {
         let node = &keeper.nodes[serial];
-        let at = node.frame.position();
-        assert!(self.newest < Some(serial), "{at:?} came twice or late");
-        let all_between = keeper.leads(node.parent, self.at);
-        // Without history it is told when the subscription stands again that an epoch passed unheard.
-        self.owed |= !all_between;
+        let at = node.position();
+        assert!(self.newest < Some(serial), "{at} came twice or late");
+        let begins = self.id.is_none_or(|id| id == Position::NEVER) && node.offset == 1;
+        let follows = self.id.and_then(|id| keeper.next_after(id)) == Some(serial);
         assert!(
-            all_between || (!keeper.keeps() && node.offset == node.frame.first()),
-            "something is missing before {at:?}"
+            begins || follows,
+            "something acknowledged is missing before {at}, after {:?}",
+            self.id
         );
         (self.at, self.newest) = (Some(serial), Some(serial));
-        self.id = at;
+        self.id = Some(at);
+        if self.entered.last() != Some(&at.epoch) {
+            self.entered.push(at.epoch);
+        }
         self.frames += 1;
     }
 
-    /// A gap was told; delivery goes on after `id`.
-    pub fn gap(&mut self, keeper: &Keeper, reason: GapReason, id: Position) {
+    /// A gap was told, perhaps `live`; delivery goes on after `id`.
+    pub fn gap(&mut self, keeper: &Keeper, reason: GapReason, id: Position, live: bool) {
         let to = keeper.find(id).expect("the id of a gap");
-        let mut lost = keeper.between(self.at, to).peekable();
-        if lost.peek().is_none() {
-            self.idle_gaps += 1;
-            let forgot = reason == GapReason::Epoch && self.idle_gaps <= 2 * keeper.disasters;
-            assert!(
-                forgot || !keeper.keeps(),
-                "a gap {reason:?} to {id} where nothing is lost"
-            );
-        }
+        let before = self.id.unwrap_or(Position::NEVER);
         let given_up = keeper.failures >= MOST_FAILURES;
+        let crosses = before.epoch != id.epoch;
+        let mut lost = keeper.between(self.at, to).peekable();
+        let ahead = !keeper.keeps() && reason == GapReason::Overflow;
+        let unbroken = live && keeper.unbroken.contains(&(self.gateway, id.epoch));
+        assert!(
+            (crosses && !unbroken) || lost.peek().is_some() || given_up || ahead,
+            "a gap {reason:?} from {before} to {id} where nothing is lost"
+        );
         for node in lost {
-            let at = node.frame.position();
+            let at = node.position();
             assert!(
                 node.unread || given_up,
-                "a gap {reason:?} to {id} over {at:?}, which can be read"
+                "a gap {reason:?} to {id} over {at}, which can be read"
             );
         }
-        if self
-            .id
-            .is_some_and(|id| keeper.forgotten.contains(&id.epoch))
-        {
+        if keeper.forgotten.contains(&before.epoch) {
             // Where it stood means nothing to the server: all that is kept comes, seen or not.
             self.newest = self.newest.min(to);
+            self.entered.clear();
         }
-        self.owed = false;
+        assert!(
+            !crosses || !self.entered.contains(&id.epoch),
+            "the way from {before} to {id} is told twice"
+        );
+        self.entered.push(id.epoch);
         self.at = to;
         self.id = Some(id);
         self.gaps += 1;
@@ -94,7 +100,6 @@ impl Witness {
 
     /// Everything has settled: it must have all that the server has not forgotten.
     pub fn settled(&self, keeper: &Keeper) {
-        assert!(!self.owed, "a gap was never told");
         let (id, tip) = (self.id, keeper.lineage().position());
         assert!(
             keeper.leads(keeper.tip(), self.at),

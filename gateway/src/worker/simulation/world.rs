@@ -116,15 +116,21 @@ impl<'a> World<'a> {
             let next = world.rig.gateways[gateway].link.pushes.front();
             format!("gateway {gateway} hears {next:?}")
         });
-        self.rig.gateways[gateway].arrive(&self.keeper, &self.target);
+        let unbroken = self.rig.gateways[gateway].arrive(&self.keeper, &self.target);
+        let unbroken = unbroken.map(|epoch| (gateway, epoch));
+        self.keeper.unbroken.extend(unbroken);
         self.rig.run();
         true
     }
 
     fn lose(&mut self, gateway: usize) {
         let pushes = &mut self.rig.gateways[gateway].link.pushes;
-        if !pushes.is_empty() {
-            let lost = pushes.remove(self.chance.count(pushes.len()));
+        if pushes.is_empty() {
+            return;
+        }
+        let index = self.chance.count(pushes.len());
+        if matches!(pushes[index], Push::Frame(..)) {
+            let lost = pushes.remove(index);
             self.tell(|_| format!("gateway {gateway} never hears {lost:?}"));
         }
     }

@@ -30,7 +30,7 @@ async fn take(gateway: &Gateway, count: usize) -> (Vec<String>, usize) {
                 assert_eq!(reason, GapReason::Ingest);
                 losses += 1;
             }
-            Arrival::Resumed { .. } => {}
+            Arrival::Interrupted { .. } | Arrival::Resumed { .. } => {}
         }
     }
     (data, losses)

@@ -168,7 +168,7 @@ async fn an_interruption_of_raw_messages_is_told_once() {
     while seen < 2 {
         match gateway.next().await {
             Arrival::Frame { .. } => seen += 1,
-            Arrival::Resumed { .. } => {}
+            Arrival::Interrupted { .. } | Arrival::Resumed { .. } => {}
             Arrival::Lost { .. } => panic!("told twice"),
         }
     }
@@ -238,7 +238,7 @@ async fn a_restarted_server_interrupts_raw_publishers_once() {
         loop {
             match gateway.next().await {
                 Arrival::Frame { frame, .. } => break assert_eq!(frame.message().data(), "x"),
-                Arrival::Resumed { .. } => {}
+                Arrival::Interrupted { .. } | Arrival::Resumed { .. } => {}
                 Arrival::Lost { .. } => panic!("told twice"),
             }
         }

@@ -91,7 +91,11 @@ impl Server {
     }
 
     async fn try_ask(&self, words: &[&str]) -> redis::RedisResult<redis::Value> {
-        let url = format!("redis://127.0.0.1:{}", self.port);
+        self.try_ask_at("", words).await
+    }
+
+    async fn try_ask_at(&self, user: &str, words: &[&str]) -> redis::RedisResult<redis::Value> {
+        let url = format!("redis://{user}127.0.0.1:{}", self.port);
         let client = redis::Client::open(url)?;
         let mut connection = client.get_multiplexed_async_connection().await?;
         let mut command = redis::cmd(words[0]);
@@ -104,6 +108,12 @@ impl Server {
     /// One command by a client of the test's own.
     pub async fn ask(&self, words: &[&str]) -> redis::Value {
         self.try_ask(words).await.unwrap()
+    }
+
+    /// The same with a password.
+    pub async fn ask_with(&self, password: &str, words: &[&str]) -> redis::Value {
+        let user = format!(":{password}@");
+        self.try_ask_at(&user, words).await.unwrap()
     }
 }
 
@@ -169,16 +179,18 @@ impl Gateway {
             .expect("the keeper lives")
     }
 
-    /// The next frame: its position and data.
+    /// The next frame: its position and data. A connection may begin before it.
     pub async fn frame(&self) -> (String, String) {
-        match self.next().await {
-            Arrival::Frame { frame, .. } => (
-                frame
-                    .position()
-                    .map_or_else(String::new, |at| at.to_string()),
-                frame.message().data().to_owned(),
-            ),
-            other => panic!("not a frame: {other:?}"),
+        loop {
+            match self.next().await {
+                Arrival::Frame { frame, .. } => {
+                    let at = frame.position().map(|at| at.to_string());
+                    let data = frame.message().data().to_owned();
+                    return (at.unwrap_or_default(), data);
+                }
+                Arrival::Interrupted { .. } => {}
+                other => panic!("not a frame: {other:?}"),
+            }
         }
     }
 

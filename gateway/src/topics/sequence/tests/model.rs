@@ -70,10 +70,16 @@ pub struct World {
     pub kept: VecDeque<Arc<Frame>>,
     pub fresh: bool,
     epochs: u64,
-    pub on_the_way: VecDeque<Arc<Frame>>,
+    /// None: what follows comes on another connection.
+    pub on_the_way: VecDeque<Option<Arc<Frame>>>,
     question: Question,
     sequence: Sequence,
-    joined: Option<Position>,
+    /// The position then, and how many messages had been numbered.
+    joined: Option<(Position, u64)>,
+    numbered: u64,
+    /// Something was lost on the way.
+    lost: bool,
+    moves: Vec<Move>,
     pub told: Vec<Step>,
     /// Something happened that may cost messages or make the server forget.
     excuse: bool,
@@ -91,6 +97,9 @@ impl World {
             question: Question::Lineage,
             sequence: Sequence::new(left.history.is_some()),
             joined: None,
+            numbered: 0,
+            lost: false,
+            moves: Vec::new(),
             told: Vec::new(),
             excuse: left
                 .history
@@ -112,12 +121,13 @@ impl World {
         let position = Some(Position { epoch, offset });
         let topic = Topic::new("t").expect("a topic");
         let message = Message::new("x").expect("text");
-        let frame = Arc::new(Frame::new(topic, message, position, first, 0));
+        let frame = Arc::new(Frame::new(topic, message, position, first, self.numbered));
+        self.numbered += 1;
         self.kept.push_back(frame.clone());
         while self.kept.len() > self.left.history.unwrap_or(0) {
             self.kept.pop_front();
         }
-        self.on_the_way.push_back(frame);
+        self.on_the_way.push_back(Some(frame));
     }
 
     fn page(&self, cursor: Position) -> Page {
@@ -125,13 +135,12 @@ impl World {
         let plan = Plan::of(&self.lineage, self.lineage.last + 1 - kept, cursor);
         let after = |frame: &&Arc<Frame>| frame.position().expect("numbered").offset > plan.after;
         let all: Vec<_> = self.kept.iter().filter(after).cloned().collect();
-        Page {
-            lineage: self.lineage.clone(),
-            lost: plan.lost,
-            from: self.lineage.at(plan.after),
-            more: all.len() > self.left.page,
-            frames: all.into_iter().take(self.left.page).collect(),
-        }
+        let mut page = plan.page(self.lineage.clone(), cursor);
+        let admitted = all.iter().take(self.left.page);
+        let admitted = admitted.take_while(|frame| page.admits(frame));
+        page.frames = admitted.cloned().collect();
+        page.more = all.len() > page.frames.len();
+        page
     }
 
     pub fn think(&mut self, think: impl FnOnce(&mut Sequence, Steps<'_>)) {
@@ -145,6 +154,14 @@ impl World {
         });
     }
 
+    /// The subscription begins anew, and its answer is one of the new connection.
+    fn interrupt(&mut self) {
+        self.on_the_way.push_back(None);
+        if matches!(self.question, Question::LineageIs(_)) {
+            self.question = Question::Lineage;
+        }
+    }
+
     /// Makes the move, if it is possible now.
     pub fn go(&mut self, next: Move) -> bool {
         let take = |left: &mut u32| {
@@ -154,16 +171,18 @@ impl World {
         };
         match next {
             Move::Publish if take(&mut self.left.publishes) => self.publish(),
-            Move::Arrive | Move::Lose => {
-                if self.on_the_way.is_empty()
-                    || (next == Move::Lose && !take(&mut self.left.losses))
-                {
+            Move::Arrive => match self.on_the_way.pop_front() {
+                Some(Some(frame)) => self.think(|sequence, out| sequence.frame(frame, out)),
+                Some(None) => self.think(|sequence, _| sequence.interrupted()),
+                None => return false,
+            },
+            Move::Lose => {
+                let is_frame = matches!(self.on_the_way.front(), Some(Some(_)));
+                if !is_frame || !take(&mut self.left.losses) {
                     return false;
                 }
-                let frame = self.on_the_way.pop_front().expect("not empty");
-                if next == Move::Arrive {
-                    self.think(|sequence, out| sequence.frame(frame, out));
-                }
+                self.on_the_way.pop_front();
+                self.lost = true;
             }
             Move::Execute => {
                 self.question = match std::mem::replace(&mut self.question, Question::None) {
@@ -177,7 +196,7 @@ impl World {
             }
             Move::Answer => match std::mem::replace(&mut self.question, Question::None) {
                 Question::LineageIs(lineage) => {
-                    self.joined = Some(lineage.position());
+                    self.joined = Some((lineage.position(), self.numbered));
                     self.think(|sequence, out| sequence.joined(lineage, out));
                 }
                 Question::PageIs(cursor, page) => {
@@ -201,6 +220,7 @@ impl World {
             Move::Restart if self.lineage.last > 0 && take(&mut self.left.restarts) => {
                 self.excuse = true;
                 self.fresh = true;
+                self.interrupt();
                 let newest = self.lineage.epochs.last().expect("numbered").1;
                 if self.lineage.last > newest {
                     self.lineage.last -= 1;
@@ -211,11 +231,16 @@ impl World {
             Move::Flush if !self.on_the_way.is_empty() => return false,
             Move::Flush if self.lineage.last > 0 && take(&mut self.left.flushes) => {
                 self.excuse = true;
+                if self.lost {
+                    // What is lost on the way and then flushed leaves no trace in an unbroken subscription.
+                    self.interrupt();
+                }
                 self.lineage = Lineage::default();
                 self.kept.clear();
             }
             Move::Publish | Move::Restart | Move::Flush => return false,
         }
+        self.moves.push(next);
         true
     }
 
@@ -224,31 +249,46 @@ impl World {
         for _ in 0..2 {
             while self.go(Move::Arrive) || self.go(Move::Execute) || self.go(Move::Answer) {}
             let lineage = self.lineage.clone();
-            self.think(|sequence, out| sequence.resumed(lineage, out));
+            self.think(|sequence, out| {
+                sequence.interrupted();
+                sequence.resumed(lineage, out);
+            });
         }
         assert!(
             matches!(self.question, Question::None),
             "nothing is asked for ever"
         );
-        let mut at = self.joined.expect("joined");
+        let (mut at, numbered) = self.joined.expect("joined");
         let mut seen = Vec::new();
+        // The numbers in time that may come next without a gap.
+        let mut due = 0..=numbered;
         for step in &self.told {
             match step {
                 Step::Frame(frame) => {
                     let position = frame.position().expect("numbered");
                     assert!(!seen.contains(&position), "twice: {}", self.story());
                     seen.push(position);
-                    let next = position.epoch == at.epoch && position.offset == at.offset + 1;
-                    let new_epoch = position.epoch != at.epoch
-                        && position.offset == frame.first()
-                        && position.offset <= at.offset + 1;
-                    assert!(next || new_epoch, "a hole after {at}: {}", self.story());
+                    let dense = at.offset + 1 == position.offset || due.contains(&frame.time());
+                    assert!(
+                        dense && (due.is_empty() || due.contains(&frame.time())),
+                        "something acknowledged is missing before {position}: {}",
+                        self.story()
+                    );
+                    due = frame.time() + 1..=frame.time() + 1;
                     at = position;
                 }
-                Step::Gap { position, .. } => {
-                    assert!(self.excuse, "a gap without cause: {}", self.story());
-                    // Without one it came late, for what is told already.
-                    at = position.unwrap_or(at);
+                &Step::Gap { position, .. } => {
+                    let position = position.expect("told where it belongs");
+                    // What was never heard of may have been forgotten during an interruption.
+                    let first = at == Position::NEVER && position.offset == 0;
+                    assert!(
+                        self.excuse || first,
+                        "a gap without cause: {}",
+                        self.story()
+                    );
+                    assert!(position != at, "told twice: {}", self.story());
+                    due = 1..=0;
+                    at = position;
                 }
                 Step::Read(_) | Step::ReadLater(_) => {}
             }
@@ -277,6 +317,6 @@ impl World {
             Step::Gap { reason, position } => format!("{reason:?} {position:?}"),
             Step::Read(_) | Step::ReadLater(_) => String::new(),
         });
-        Vec::from_iter(told).join(", ")
+        format!("{:?}: {}", self.moves, Vec::from_iter(told).join(", "))
     }
 }
