@@ -1,6 +1,7 @@
 //! Redis breaks under a steady load: nothing is lost without a word, and all goes on by itself.
 //!
-//! Owns: the faults. What holds in each of them is checked by the trial, which writes a line of the table, too.
+//! Owns: the faults. What holds in each of them is checked by the trial, which writes a line of the table, too. What may
+//! happen to any master is a function of a trial and that server, whatever else there is beside it.
 
 use crate::{GatewaySetup, Redis};
 use std::time::Duration;
@@ -40,6 +41,12 @@ async fn trial(setup: &str, urls: [&str; 2], plan: Plan) -> Trial {
 /// Two gateways under load on a server alone.
 async fn on_one(redis: &Redis) -> Trial {
     trial("standalone", [&redis.url(), &redis.url()], PLAN).await
+}
+
+/// Cuts all connections but the test's own.
+async fn kill_all(redis: &mut Redis) {
+    redis.kill_clients("pubsub").await;
+    redis.kill_clients("normal").await;
 }
 
 /// Lets time pass in which something stays broken: that is the fault.

@@ -40,9 +40,18 @@ pub struct Plan {
 /// The load, as long as it is kept.
 pub struct Steady {
     shared: Arc<Shared>,
-    stop: watch::Sender<bool>,
+    calls: watch::Sender<Calls>,
     publishers: JoinSet<()>,
     _listeners: JoinSet<()>,
+}
+
+/// What is called out to all publishers.
+#[derive(Clone, Copy, Default)]
+struct Calls {
+    /// Rises when all should publish now and not only when it is time.
+    now: u64,
+    /// One last message is published.
+    stop: bool,
 }
 
 /// What publishers and listeners share.
@@ -88,11 +97,11 @@ impl Steady {
             )
         };
         timeout(REST, all).await.expect("all streams to open");
-        let (stop, stopped) = watch::channel(false);
-        let publishers = publish::start(&shared, &stopped);
+        let calls = watch::Sender::default();
+        let publishers = publish::start(&shared, &calls);
         Self {
             shared,
-            stop,
+            calls,
             publishers,
             _listeners: listeners,
         }
@@ -101,6 +110,11 @@ impl Steady {
     /// Looks at the account.
     pub fn look<T>(&self, look: impl FnOnce(&Account) -> T) -> T {
         look(&self.shared.account.lock())
+    }
+
+    /// Lets each topic have a message now, unless it has one under way.
+    pub fn hurry(&self) {
+        self.calls.send_modify(|calls| calls.now += 1);
     }
 
     /// Waits until of each topic a message that was acknowledged after this call is heard by all.
@@ -121,7 +135,7 @@ impl Steady {
 
     /// Publishes a last message to each topic, waits until all have heard it, and judges.
     pub async fn finish(mut self) -> (Account, Verdict) {
-        self.stop.send_replace(true);
+        self.calls.send_modify(|calls| calls.stop = true);
         let ended = timeout(REST, async {
             while let Some(ended) = self.publishers.join_next().await {
                 ended.expect("publishers do not panic");

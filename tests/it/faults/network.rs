@@ -16,31 +16,38 @@ async fn behind_wires() -> (Redis, [Proxy; 2], Trial) {
     (redis, wires, trial)
 }
 
-#[tokio::test]
-async fn subscriptions_killed() {
-    let mut redis = alone().start().await;
-    let mut trial = on_one(&redis).await;
+/// Cuts the subscriptions of a master, again and again.
+async fn cut_subscriptions(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
     for _ in 0..3 {
-        redis.kill_clients("pubsub").await;
+        master.kill_clients("pubsub").await;
         trial.steady.round().await;
     }
-    redis.kill_clients("pubsub").await;
+    master.kill_clients("pubsub").await;
     trial.mended(Instant::now());
     let outcome = trial.end("CLIENT KILL TYPE pubsub", Told::Reconnect).await;
     outcome.tells_no_gap();
 }
 
-#[tokio::test]
-async fn all_connections_killed() {
-    let mut redis = alone().start().await;
-    let mut trial = on_one(&redis).await;
+/// Cuts all that is connected to a master.
+async fn cut_all(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
-    redis.kill_clients("pubsub").await;
-    redis.kill_clients("normal").await;
+    kill_all(master).await;
     trial.mended(Instant::now());
     let outcome = trial.end("CLIENT KILL of all", Told::Reconnect).await;
     outcome.tells_no_gap();
+}
+
+#[tokio::test]
+async fn subscriptions_killed() {
+    let mut redis = alone().start().await;
+    cut_subscriptions(on_one(&redis).await, &mut redis).await;
+}
+
+#[tokio::test]
+async fn all_connections_killed() {
+    let mut redis = alone().start().await;
+    cut_all(on_one(&redis).await, &mut redis).await;
 }
 
 /// One connection goes on where it was, the other one is cut at the end.
@@ -64,7 +71,7 @@ async fn slow_and_unreliable_for_ten_seconds() {
     let (_redis, wires, mut trial) = behind_wires().await;
     trial.breaks();
     for wire in &wires {
-        wire.delay(Duration::from_millis(100));
+        wire.delay(Duration::from_millis(200));
         wire.resets(0.01);
     }
     stays(Duration::from_secs(10)).await;
@@ -74,7 +81,7 @@ async fn slow_and_unreliable_for_ten_seconds() {
     }
     trial.mended(Instant::now());
     let outcome = trial
-        .end("200 ms there and back, 1 % resets", Told::Reconnect)
+        .end("200 ms each way, 1 % resets", Told::Reconnect)
         .await;
     outcome.tells_no_gap();
 }

@@ -84,7 +84,7 @@ async fn killed_and_back_from_an_older_save_when_one_gateway_heard_less() {
     let outcome = trial
         .end("kill -9, older save, one cut off", Told::Down)
         .await;
-    outcome.tells_one_gap_at_most();
+    outcome.tells_one_gap_to_who_stayed();
     let of_second = outcome
         .verdict
         .pairs

@@ -135,13 +135,26 @@ impl Account {
     /// somebody has not yet.
     #[must_use]
     pub fn recovered_after(&self, mended: Instant) -> Option<Duration> {
-        let mut latest = mended;
-        for (index, topic) in self.topics.iter().enumerate() {
-            for listener in &self.listeners {
-                latest = latest.max(topic.first_heard(&listener.heard[index], mended)?);
-            }
-        }
+        let each = self
+            .listeners
+            .iter()
+            .map(|listener| self.recovery(listener, mended));
+        each.collect::<Option<Vec<Duration>>>()?.into_iter().max()
+    }
+
+    /// The same for one listener.
+    pub fn recovery(&self, listener: &Listener, mended: Instant) -> Option<Duration> {
+        let topics = self.topics.iter().zip(&listener.heard);
+        let first = topics.map(|(topic, heard)| topic.first_heard(heard, mended));
+        let latest = first.collect::<Option<Vec<Instant>>>()?.into_iter().max()?;
         Some(latest - mended)
+    }
+
+    /// How long after `mended` a message of each topic was acknowledged.
+    pub fn acknowledged_after(&self, mended: Instant) -> Option<Duration> {
+        let first = self.topics.iter().map(|topic| topic.after(mended).last());
+        let first = first.map(|first| Some(first?.at - mended));
+        first.collect::<Option<Vec<Duration>>>()?.into_iter().max()
     }
 
     /// Who has not yet heard a message of each topic that was acknowledged after `since`.

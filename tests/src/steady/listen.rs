@@ -12,11 +12,12 @@ use serde_json::Value;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
-/// How long one who wanders stays.
+/// How long one who wanders stays once it has heard something. Not less, however busy all are: who leaves before anything
+/// arrives would never hear anything.
 const STAY: Duration = Duration::from_millis(900);
 
 /// Starts all listeners: one at each gateway, and one that wanders between them. Answers how many streams that takes.
@@ -28,7 +29,7 @@ pub fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> usize {
             .get(listener)
             .map_or(&gateways[..], std::slice::from_ref);
         let first = (0..shared.plan.topics).step_by(TOPICS_OF_A_STREAM);
-        for (index, first) in first.enumerate() {
+        for first in first {
             let topics = first..shared.plan.topics.min(first + TOPICS_OF_A_STREAM);
             let open = |&gateway| {
                 let name = |listen: Listen, topic| listen.channel(&name(topic));
@@ -41,9 +42,10 @@ pub fn start(shared: &Arc<Shared>, tasks: &mut JoinSet<()>) -> usize {
                 topics,
                 opened: false,
                 reason: None,
+                heard: watch::Sender::new(false),
             };
-            let wait = (at.len() > 1).then(|| STAY + STAY * (index as u32 % 8) / 8);
-            tasks.spawn(stream.run(places, wait));
+            let wanders = at.len() > 1;
+            tasks.spawn(stream.run(places, wanders));
             streams += 1;
         }
     }
@@ -58,16 +60,20 @@ struct Stream {
     opened: bool,
     /// Why it ends, once that was told.
     reason: Option<String>,
+    /// Whether a message came since it was opened.
+    heard: watch::Sender<bool>,
 }
 
 impl Stream {
-    async fn run(mut self, places: Vec<Listen>, wait: Option<Duration>) {
-        let cut = Notify::new();
+    async fn run(mut self, places: Vec<Listen>, wanders: bool) {
+        let (cut, mut heard) = (Notify::new(), self.heard.subscribe());
         let wander = async {
-            loop {
-                sleep(wait.unwrap_or(Duration::MAX)).await;
+            while wanders && heard.wait_for(|&heard| heard).await.is_ok() {
+                sleep(STAY).await;
                 cut.notify_one();
+                drop(heard.wait_for(|&heard| !heard).await);
             }
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = follow(&places, Back::AsTold, &cut, |seen| self.note(seen)) => {}
@@ -77,6 +83,9 @@ impl Stream {
 
     fn note(&mut self, seen: Seen) {
         let at = Instant::now();
+        if matches!(seen, Seen::Opened) {
+            self.heard.send_replace(false);
+        }
         let ended = match seen {
             Seen::Opened if self.opened => return,
             Seen::Opened => {
@@ -85,6 +94,7 @@ impl Stream {
             }
             Seen::Item(Item::Event(event)) => match self.read(&event) {
                 Ok(Some((topic, what))) => {
+                    self.heard.send_replace(true);
                     let mut account = self.shared.account.lock();
                     let heard = &mut account.listeners[self.listener].heard[topic];
                     return heard.push(Heard { at, what });

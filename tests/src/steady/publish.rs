@@ -4,7 +4,7 @@
 //! Used by: `steady`.
 
 use super::account::{Acknowledged, name};
-use super::{Plan, Shared};
+use super::{Calls, Plan, Shared};
 use crate::gateway::Published;
 use crate::http::{Ask, query};
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 const AT_ONCE: usize = 128;
 
 /// Starts a publisher for each topic.
-pub fn start(shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) -> JoinSet<()> {
+pub fn start(shared: &Arc<Shared>, calls: &watch::Sender<Calls>) -> JoinSet<()> {
     let places = Arc::new(Semaphore::new(AT_ONCE));
     let mut publishers = JoinSet::new();
     for topic in 0..shared.plan.topics {
@@ -32,7 +32,7 @@ pub fn start(shared: &Arc<Shared>, stopped: &watch::Receiver<bool>) -> JoinSet<(
             topic,
             turn: topic,
         };
-        publishers.spawn(publisher.run(stopped.clone()));
+        publishers.spawn(publisher.run(calls.subscribe()));
     }
     publishers
 }
@@ -47,13 +47,14 @@ struct Publisher {
 
 impl Publisher {
     /// Publishes until it is told to stop, and then once more.
-    async fn run(mut self, mut stopped: watch::Receiver<bool>) {
+    async fn run(mut self, mut calls: watch::Receiver<Calls>) {
         let Plan { topics, every } = self.shared.plan;
         // Not all topics in one moment.
         let mut pause = every.mul_f64(self.topic as f64 / topics as f64);
         for number in 1.. {
-            let stop = timeout(pause, stopped.wait_for(|&stopped| stopped));
-            let last = stop.await.is_ok();
+            // Called or not, a message is due.
+            drop(timeout(pause, calls.changed()).await);
+            let last = calls.borrow_and_update().stop;
             self.say(number).await;
             if last {
                 return;

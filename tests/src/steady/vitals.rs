@@ -5,6 +5,7 @@
 use crate::gateway::Gateway;
 use crate::http::Ask;
 use crate::metrics::Metrics;
+use crate::wait::until;
 use parking_lot::Mutex;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,6 +44,16 @@ impl Vitals {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let task = tokio::spawn(watch(gateway.admin(), gateway.pid(), seen.clone()));
         Self { seen, task }
+    }
+
+    /// Waits until Redis is said to be up.
+    pub async fn until_up(&self) {
+        until("siar_redis_up to be 1", || async {
+            let seen = self.seen.lock();
+            let up = seen.up.last().is_some_and(|(_, up)| *up > 0.0);
+            up.then_some(()).ok_or_else(|| format!("{:?}", seen.up))
+        })
+        .await;
     }
 
     /// What was seen so far.
