@@ -7,6 +7,8 @@ use tests::certs::Certs;
 use tests::flask::Flask;
 use tests::redis::{Redis, Setup};
 
+mod groups; // sentinels and clusters
+
 #[tokio::test]
 async fn redis_comes_back_on_its_port_from_the_older_save() {
     let mut redis = Redis::start().await;

@@ -19,6 +19,7 @@ mod crd; // what the API server refuses of a Channel and how, what it keeps and 
 mod drain; // SIGTERM: told, spread over the window, exit code
 mod encoding; // what is published arrives byte for byte, whatever is in it
 mod endings; // every stream ends with a named reason
+mod faults; // Redis breaks under a steady load: nothing is lost without a word, all goes on by itself
 mod flask_sse; // the payloads of Flask-SSE, its 20 tests, its bugs, the real app
 mod fleet; // the fleets of the harness are what an operator finds on a real cluster
 mod golden; // printed files are what the code prints

@@ -22,9 +22,14 @@ impl Certs {
         let certs = Self {
             folder: crate::process::folder(),
         };
-        certs.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=siar-test-ca -keyout ca.key -out ca.crt");
-        certs.renew();
+        certs.renew_authority();
         certs
+    }
+
+    /// Replaces the authority by another one of the same name, and the certificate by one of that.
+    pub fn renew_authority(&self) {
+        self.openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=siar-test-ca -keyout ca.key -out ca.crt");
+        self.renew();
     }
 
     /// Replaces the certificate by another of the same authority.

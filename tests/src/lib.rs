@@ -29,6 +29,7 @@ pub mod redis;
 pub mod roles;
 pub mod scripted;
 pub mod sse;
+pub mod steady;
 pub mod wait;
 pub mod webhook;
 pub mod wire;

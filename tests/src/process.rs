@@ -167,8 +167,8 @@ const PORTS: Range<u32> = 10_000..30_000;
 pub fn free_port() -> u16 {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     // Other test runs on the same machine begin elsewhere.
-    let first = std::process::id().wrapping_mul(1_237);
-    let next = || first.wrapping_add(GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
+    let first = std::process::id().wrapping_mul(1_237) % PORTS.len() as u32;
+    let next = || (first + GIVEN.fetch_add(1, Ordering::Relaxed)) % PORTS.len() as u32;
     let ports = PORTS.map(|_| u16::try_from(PORTS.start + next()).expect("ports have 16 bits"));
     let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
     let mut free = ports.filter(is_free);
@@ -190,4 +190,21 @@ pub fn cache() -> PathBuf {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
     let home = || PathBuf::from(std::env::var_os("HOME").expect("HOME is set")).join(".cache");
     cache.unwrap_or_else(home).join("siar")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let ask = || std::thread::spawn(|| Vec::from_iter((0..200).map(|_| free_port())));
+        let asked = Vec::from_iter((0..8).map(|_| ask()));
+        let given = asked.into_iter().flat_map(|asked| asked.join().unwrap());
+        let given = Vec::from_iter(given);
+        let different: HashSet<u16> = given.iter().copied().collect();
+        assert_eq!(different.len(), given.len());
+        assert!(given.iter().all(|port| PORTS.contains(&u32::from(*port))));
+    }
 }

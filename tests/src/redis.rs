@@ -1,81 +1,39 @@
-//! A real redis-server of the test's own.
+//! A real redis-server of the test's own, alone, under sentinels or in a cluster.
 //!
 //! Owns: the server, its folder with the save, and one client for the test itself. Never: is shared by two tests.
 //! Used by: tests of the Redis broker and of raw publishers.
 
 use crate::certs::Certs;
-use crate::process::{Helpers, Process, folder, free_port};
-use crate::wait::within;
+use crate::process::Process;
+use crate::wait::{until, within};
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult};
 use rustix::process::Signal;
-use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::time::timeout;
+
+mod cluster;
+mod sentinels;
+mod start;
+pub use cluster::RedisCluster;
+pub use sentinels::Sentinels;
+use start::Ports;
+pub use start::Setup;
 
 /// What the test's own connections are called, so that they are not counted.
 const OWN_NAME: &str = "siar-test";
-/// How often a start is tried when another process took the port meanwhile.
-const PORT_TRIES: usize = 5;
 const ANSWER: Duration = Duration::from_secs(10);
-
-/// How the server is started.
-#[derive(Default)]
-pub struct Setup {
-    password: Option<String>,
-    certs: Option<Certs>,
-    extra: Vec<String>,
-}
+/// How long a server may take that may be dead or frozen.
+const SOON: Duration = Duration::from_millis(500);
 
 /// The running server.
 pub struct Redis {
     setup: Setup,
-    port: u16,
+    ports: Ports,
     process: Process,
     folder: tempfile::TempDir,
     own: Option<MultiplexedConnection>,
-}
-
-impl Setup {
-    /// Asks clients for a password.
-    #[must_use]
-    pub fn password(mut self, password: &str) -> Self {
-        self.password = Some(password.into());
-        self
-    }
-
-    /// Takes TLS only.
-    #[must_use]
-    pub fn tls(mut self, certs: Certs) -> Self {
-        self.certs = Some(certs);
-        self
-    }
-
-    /// One more directive with its value.
-    #[must_use]
-    pub fn directive(mut self, name: &str, value: &str) -> Self {
-        self.extra.extend([format!("--{name}"), value.into()]);
-        self
-    }
-
-    /// Starts it.
-    pub async fn start(self) -> Redis {
-        let folder = folder();
-        for _ in 1..PORT_TRIES {
-            let port = free_port();
-            let mut process = spawn(&self, port, &folder);
-            if answers(&self, port, &mut process).await {
-                return Redis {
-                    setup: self,
-                    port,
-                    folder,
-                    process,
-                    own: None,
-                };
-            }
-        }
-        panic!("redis-server found no free port {PORT_TRIES} times");
-    }
 }
 
 impl Redis {
@@ -84,16 +42,22 @@ impl Redis {
         Setup::default().start().await
     }
 
+    /// Where clients connect.
+    #[must_use]
+    pub fn address(&self) -> std::net::SocketAddr {
+        ([127, 0, 0, 1], self.ports.clients).into()
+    }
+
     /// Its URL without password.
     #[must_use]
     pub fn url(&self) -> String {
-        url(&self.setup, self.port, false)
+        self.setup.url(self.ports, false)
     }
 
     /// Its URL with the password, as Flask-SSE takes it.
     #[must_use]
     pub fn url_with_password(&self) -> String {
-        url(&self.setup, self.port, true)
+        self.setup.url(self.ports, true)
     }
 
     /// The certificates it was started with.
@@ -111,12 +75,57 @@ impl Redis {
             "Redis to answer {:?}",
             String::from_utf8_lossy(&command.get_packed_command())
         );
+        let answer = within(&what, async {
+            match command.query_async::<T>(&mut self.own().await).await {
+                // Whoever cut this connection, it was not what the test asked about.
+                Err(error) if error.is_connection_dropped() => {
+                    self.own = None;
+                    command.query_async::<T>(&mut self.own().await).await
+                }
+                answer => answer,
+            }
+        });
+        answer
+            .await
+            .unwrap_or_else(|error| panic!("{what}: {error}"))
+    }
+
+    /// The test's own connection, which any number of commands may share.
+    pub(super) async fn own(&mut self) -> MultiplexedConnection {
         if self.own.is_none() {
             self.own = Some(self.connect().await);
         }
-        let own = self.own.as_mut().expect("connected above");
-        let answer = within(&what, command.query_async::<T>(own)).await;
-        answer.unwrap_or_else(|error| panic!("{what}: {error}"))
+        self.own.clone().expect("connected above")
+    }
+
+    /// What it answers within half a second on a new connection, if it does: it may be dead, frozen or busy.
+    pub async fn soon<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
+        let asked = async {
+            let client = self.client();
+            let mut connection = client.get_multiplexed_async_connection().await?;
+            command.query_async(&mut connection).await
+        };
+        let answer: RedisResult<T> = timeout(SOON, asked).await.ok()?;
+        answer.ok()
+    }
+
+    /// Whether it answers PING and is a master.
+    pub async fn is_master(&self) -> bool {
+        let pong: Option<String> = self.soon(&redis::cmd("PING")).await;
+        let role: Option<Vec<redis::Value>> = self.soon(&redis::cmd("ROLE")).await;
+        let role = role.and_then(|role| role.into_iter().next());
+        let role = role.and_then(|role| redis::from_redis_value::<String>(role).ok());
+        pong.is_some() && role.as_deref() == Some("master")
+    }
+
+    /// Waits until it answers PING as a master, and tells when it did.
+    pub async fn until_master(&self) -> Instant {
+        let what = format!("{} to answer as a master", self.address());
+        until(what, || async {
+            let ready = self.is_master().await;
+            ready.then(Instant::now).ok_or_else(|| "not yet".into())
+        })
+        .await
     }
 
     /// `PUBLISH`es raw, and returns how many received it.
@@ -199,15 +208,36 @@ impl Redis {
         self.process.kill9();
     }
 
-    /// Starts it again on the same port, from the last save.
+    /// Starts it again on the same port, from the last save and with what `CONFIG REWRITE` left.
     pub async fn start_again(&mut self) {
-        for _ in 0..PORT_TRIES {
-            self.process = spawn(&self.setup, self.port, &self.folder);
-            if answers(&self.setup, self.port, &mut self.process).await {
-                return;
-            }
+        self.process = self.setup.start_again(self.ports, &self.folder).await;
+    }
+
+    /// Ends it as an operator does; with a save if it was told when to save.
+    pub async fn shut_down(&mut self) {
+        self.own = None;
+        let _: Option<()> = self.soon(&redis::cmd("SHUTDOWN")).await;
+        let _ = self.process.exit().await;
+    }
+
+    /// Gives it another password, which open connections do not notice.
+    pub async fn change_password(&mut self, password: &str) {
+        let mut set = redis::cmd("CONFIG");
+        let () = self
+            .run(set.arg("SET").arg("requirepass").arg(password))
+            .await;
+        let () = self.run(redis::cmd("CONFIG").arg("REWRITE")).await;
+        self.setup.changed_password(password);
+    }
+
+    /// Presents the certificates as they are now to whoever connects from now on.
+    pub async fn reload_certs(&mut self) {
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET");
+        for (name, path) in self.setup.tls_files() {
+            set.arg(name).arg(path);
         }
-        panic!("the port of redis-server was taken meanwhile");
+        let () = self.run(&mut set).await;
     }
 
     /// Stops answering, connections stay.
@@ -239,7 +269,7 @@ impl Redis {
     }
 
     fn client(&self) -> Client {
-        client(&self.setup, self.port)
+        self.setup.client(self.ports)
     }
 }
 
@@ -262,119 +292,5 @@ impl Heard {
             message.get_channel_name().into(),
             message.get_payload().expect("text"),
         )
-    }
-}
-
-fn url(setup: &Setup, port: u16, with_password: bool) -> String {
-    let scheme = if setup.certs.is_some() {
-        "rediss"
-    } else {
-        "redis"
-    };
-    match &setup.password {
-        Some(password) if with_password => format!("{scheme}://:{password}@127.0.0.1:{port}/0"),
-        _ => format!("{scheme}://127.0.0.1:{port}/0"),
-    }
-}
-
-fn client(setup: &Setup, port: u16) -> Client {
-    let url = url(setup, port, true);
-    let client = match &setup.certs {
-        None => Client::open(url),
-        Some(certs) => {
-            // The process-wide provider is only missing the first time.
-            drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-            let root_cert = Some(certs.pem("ca.crt").into_bytes());
-            Client::build_with_tls(
-                url,
-                redis::TlsCertificates {
-                    client_tls: None,
-                    root_cert,
-                },
-            )
-        }
-    };
-    client.expect("a URL of our own making")
-}
-
-fn spawn(setup: &Setup, port: u16, folder: &tempfile::TempDir) -> Process {
-    let mut command = Command::new("redis-server");
-    command.args([
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--daemonize",
-        "no",
-    ]);
-    command.arg("--dir").arg(folder.path());
-    match &setup.certs {
-        None => {
-            command.args(["--port", &port.to_string()]);
-        }
-        Some(certs) => {
-            command.args([
-                "--port",
-                "0",
-                "--tls-auth-clients",
-                "no",
-                "--tls-port",
-                &port.to_string(),
-            ]);
-            for (flag, file) in [
-                ("cert", "tls.crt"),
-                ("key", "tls.key"),
-                ("ca-cert", "ca.crt"),
-            ] {
-                command
-                    .arg(format!("--tls-{flag}-file"))
-                    .arg(certs.path(file));
-            }
-        }
-    }
-    if let Some(password) = &setup.password {
-        command.args(["--requirepass", password]);
-    }
-    command.args(&setup.extra);
-    Process::start(
-        "redis-server",
-        Helpers::None,
-        command,
-        &folder.path().join("log"),
-    )
-}
-
-/// Whether it came up; false when it ended because the port was taken.
-async fn answers(setup: &Setup, port: u16, process: &mut Process) -> bool {
-    let client = client(setup, port);
-    let end = std::time::Instant::now() + crate::wait::DEADLINE;
-    loop {
-        if process.ended().is_some() {
-            assert!(
-                process.log().contains("Address already in use"),
-                "redis-server ended:\n{}",
-                process.log()
-            );
-            return false;
-        }
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER));
-        if let Ok(mut connection) = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            && redis::cmd("PING")
-                .query_async::<String>(&mut connection)
-                .await
-                .is_ok()
-        {
-            return true;
-        }
-        assert!(
-            std::time::Instant::now() < end,
-            "redis-server does not answer:\n{}",
-            process.log()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

@@ -77,17 +77,27 @@ async fn a_watch_that_is_refused_as_too_old_is_followed_by_a_list() {
 #[tokio::test]
 async fn a_stall_of_the_operator_delays_a_change_by_seventy_seconds_at_most() {
     let cluster = Cluster::start().await;
-    let proxy = Proxy::of(&cluster).await;
-    let world = world(cluster, Some(proxy.via()), None).await;
+    let (proxy, via) = proxy(&cluster).await;
+    let world = world(cluster, Some(via), None).await;
     stalled(world, &proxy).await;
 }
 
 #[tokio::test]
 async fn a_stall_of_the_gateway_delays_a_change_by_seventy_seconds_at_most() {
     let cluster = Cluster::start().await;
-    let proxy = Proxy::of(&cluster).await;
-    let world = world(cluster, None, Some(proxy.via())).await;
+    let (proxy, via) = proxy(&cluster).await;
+    let world = world(cluster, None, Some(via)).await;
     stalled(world, &proxy).await;
+}
+
+/// A proxy before the API server, and the way that leads through it.
+async fn proxy(cluster: &Cluster) -> (Proxy, Via) {
+    let proxy = Proxy::to(cluster.address()).await;
+    let via = Via {
+        address: proxy.address(),
+        ca: cluster.ca_path(),
+    };
+    (proxy, via)
 }
 
 async fn stalled(world: World, proxy: &Proxy) {

@@ -1,0 +1,71 @@
+//! A server that is busy, forgets or has no room.
+
+use super::*;
+use std::time::Instant;
+
+/// Keeps a master busy for less than it takes to be replaced, or longer if nobody may replace it.
+async fn busy(mut trial: Trial, master: &mut Redis, seconds: u32) {
+    trial.breaks();
+    let mut sleep = redis::cmd("DEBUG");
+    let () = master.run(sleep.arg("SLEEP").arg(seconds)).await;
+    trial.mended(master.until_master().await);
+    let fault = format!("DEBUG SLEEP {seconds}");
+    let outcome = trial.end(&fault, Told::Down).await;
+    outcome.tells_no_gap();
+}
+
+/// Lets a master forget everything while all are connected.
+async fn flush(mut trial: Trial, master: &mut Redis) {
+    trial.breaks();
+    master.flush().await;
+    trial.mended(Instant::now());
+    let outcome = trial.end("FLUSHALL", Told::Nothing).await;
+    outcome.tells_one_gap_at_most();
+}
+
+/// Leaves a master without room for anything new.
+async fn fill(mut trial: Trial, master: &mut Redis) {
+    trial.breaks();
+    let mut set = redis::cmd("CONFIG");
+    set.arg("SET").arg("maxmemory");
+    let () = master.run(set.clone().arg("1")).await;
+    stays(Duration::from_secs(5)).await;
+    let () = master.run(set.arg("0")).await;
+    trial.mended(Instant::now());
+    let outcome = trial.end("memory full 5 s", Told::Refusal).await;
+    outcome.tells_no_gap();
+    let refused: Vec<&String> = outcome.account.refused.keys().collect();
+    assert_eq!(refused, ["503 unavailable"]);
+}
+
+#[tokio::test]
+async fn busy_for_five_seconds() {
+    let mut redis = alone().start().await;
+    busy(on_one(&redis).await, &mut redis, 5).await;
+}
+
+#[tokio::test]
+async fn frozen_for_five_seconds() {
+    let redis = alone().start().await;
+    let mut trial = on_one(&redis).await;
+    trial.breaks();
+    redis.freeze();
+    stays(Duration::from_secs(5)).await;
+    redis.thaw();
+    trial.mended(redis.until_master().await);
+    let outcome = trial.end("SIGSTOP 5 s", Told::Down).await;
+    outcome.tells_no_gap();
+}
+
+#[tokio::test]
+async fn flushed() {
+    let mut redis = alone().start().await;
+    flush(on_one(&redis).await, &mut redis).await;
+}
+
+#[tokio::test]
+async fn without_room() {
+    let redis = alone().directive("maxmemory-policy", "noeviction");
+    let mut redis = redis.start().await;
+    fill(on_one(&redis).await, &mut redis).await;
+}
