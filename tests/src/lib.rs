@@ -3,6 +3,7 @@
 //! Owns: starting, cutting and ending one server each; the rules by which a browser reads a stream.
 //! Never: links the gateway: it is a binary here, as it is for its users. Used by: `it/`, one test binary.
 
+pub mod balancer;
 pub mod browser;
 pub mod certs;
 pub mod cluster;
@@ -28,6 +29,7 @@ pub mod published;
 pub mod redis;
 pub mod roles;
 pub mod scripted;
+pub mod soak;
 pub mod sse;
 pub mod steady;
 pub mod wait;
