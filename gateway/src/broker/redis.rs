@@ -175,7 +175,9 @@ impl Redis {
 impl Drop for Redis {
     fn drop(&mut self) {
         // A server that nobody names any more is not down. A child that is gone already is no error.
-        drop(self.metrics.redis_up.remove_label_values(&[&*self.label]));
+        let label = [&*self.label];
+        drop(self.metrics.redis_up.remove_label_values(&label));
+        drop(self.metrics.redis_reconnects.remove_label_values(&label));
     }
 }
 

@@ -6,8 +6,9 @@
 use super::topology::Place;
 use crate::metrics::Metrics;
 use parking_lot::Mutex;
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 use std::collections::HashMap;
+use std::sync::Arc;
 use tokio::sync::watch;
 
 /// How the subscriptions stand that belong to no topic: the fleet's notes and what raw publishers publish. They
@@ -24,22 +25,30 @@ pub struct Plain {
 pub struct Standing {
     places: Mutex<HashMap<Place, bool>>,
     plain: watch::Sender<Plain>,
-    up: IntGauge,
-    reconnects: IntCounter,
+    metrics: Arc<Metrics>,
+    /// Names the Redis in metrics.
+    label: String,
 }
 
 impl Standing {
     /// Nothing stands. `label` names the Redis in metrics.
     #[must_use]
-    pub fn new(metrics: &Metrics, label: &str) -> Self {
-        let up = metrics.redis_up.with_label_values(&[label]);
-        up.set(0);
-        Self {
+    pub fn new(metrics: Arc<Metrics>, label: String) -> Self {
+        let standing = Self {
             places: Mutex::default(),
             plain: watch::Sender::default(),
-            up,
-            reconnects: metrics.redis_reconnects.with_label_values(&[label]),
-        }
+            metrics,
+            label,
+        };
+        standing.tell(false);
+        standing.reconnects().inc_by(0);
+        standing
+    }
+
+    /// Looked up each time, since another keeper of a Redis of this name may have ended and taken it away.
+    fn reconnects(&self) -> IntCounter {
+        let reconnects = &self.metrics.redis_reconnects;
+        reconnects.with_label_values(&[&*self.label])
     }
 
     /// Whether those of `place` stand.
@@ -65,7 +74,7 @@ impl Standing {
     pub fn set(&self, place: &Place, stands: bool) {
         let before = self.places.lock().insert(place.clone(), stands);
         if before == Some(true) && !stands {
-            self.reconnects.inc();
+            self.reconnects().inc();
         }
         self.tell(true);
     }
@@ -73,7 +82,7 @@ impl Standing {
     /// `place` is no server of this Redis any more.
     pub fn forget(&self, place: &Place) {
         if self.places.lock().remove(place) == Some(true) {
-            self.reconnects.inc();
+            self.reconnects().inc();
         }
         self.tell(true);
     }
@@ -101,7 +110,8 @@ impl Standing {
 
     /// Sets the gauge: it is up when `commands` are, too. Called once a second.
     pub fn tell(&self, commands: bool) {
-        self.up.set(i64::from(commands && self.all()));
+        let up = self.metrics.redis_up.with_label_values(&[&*self.label]);
+        up.set(i64::from(commands && self.all()));
     }
 }
 
@@ -120,7 +130,12 @@ mod tests {
 
     fn standing() -> Standing {
         let metrics = Metrics::new(&Registry::new(), "test").unwrap();
-        Standing::new(&metrics, "redis:6379")
+        Standing::new(metrics, "redis:6379".into())
+    }
+
+    fn figures(standing: &Standing) -> (i64, u64) {
+        let up = standing.metrics.redis_up.with_label_values(&["redis:6379"]);
+        (up.get(), standing.reconnects().get())
     }
 
     #[test]
@@ -133,9 +148,9 @@ mod tests {
         assert!(!standing.all() && standing.of(&a) && !standing.of(&b));
         standing.forget(&b);
         assert!(standing.all());
-        assert_eq!((standing.up.get(), standing.reconnects.get()), (1, 0));
+        assert_eq!(figures(&standing), (1, 0));
         standing.set(&a, false);
-        assert_eq!((standing.up.get(), standing.reconnects.get()), (0, 1));
+        assert_eq!(figures(&standing), (0, 1));
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub fn start(
     let subscriptions = (joined.clone(), wanted.clone());
     let told = (metrics.clone(), sink.clone());
     let ingest = Arc::new(Ingest::new(keys.clone(), subscriptions, gate, told, seed));
-    let standing = Arc::new(Standing::new(&metrics, &label));
+    let standing = Arc::new(Standing::new(metrics.clone(), label.clone()));
     let desk = lead(&tasks, &history, ingest.clone(), standing.plain());
     let presence = Presence::new(keys.clone(), commands.clone(), joined.clone());
     let presence = Arc::new(presence);
