@@ -123,8 +123,9 @@ impl Follower {
         });
     }
 
-    /// Waits for the next hint or look.
+    /// Waits for the next hint or look, as this one went well.
     async fn hint(&mut self) -> Option<Hint> {
+        self.backoff.reset();
         timeout(LOOK, self.hints.recv()).await.ok().flatten()
     }
 

@@ -13,7 +13,7 @@ use super::keys::Keys;
 use super::pump::{Inlet, Push};
 use super::server::{self, Source};
 use super::standing::Standing;
-use super::topology::Place;
+use super::topology::{Place, slot};
 use super::wanted::{BATCH, Wanted, Work};
 use crate::clock;
 use futures_util::future::join_all;
@@ -152,8 +152,14 @@ impl Session<'_> {
             connection.punsubscribe(texts(&work.punsubscribe)).await?;
         }
         self.ears.leave(&work.sunsubscribe);
-        // What is served elsewhere by now is given up all the same.
-        self.sharded("SUNSUBSCRIBE", &work.sunsubscribe).await?;
+        if !self
+            .sharded("SUNSUBSCRIBE", &work.sunsubscribe)
+            .await?
+            .is_empty()
+        {
+            // Sent away in the same moment: answers and commands may be out of step from here on.
+            return Err(out_of_step());
+        }
         let refused = self.sharded("SSUBSCRIBE", &work.ssubscribe).await?;
         work.ssubscribe.retain(|name| !refused.contains(name));
         work.returning.retain(|name| !refused.contains(name));
@@ -181,6 +187,10 @@ impl Session<'_> {
             match answer {
                 Ok(()) => {}
                 Err(error) if served_elsewhere(&error) => {
+                    let meant = error.redirect_node().map(|(_, slot)| slot);
+                    if meant.is_some_and(|meant| meant != slot(name)) {
+                        return Err(out_of_step());
+                    }
                     self.link.hints.heed(&error);
                     refused.push(name.clone());
                 }
@@ -238,6 +248,10 @@ fn served_elsewhere(error: &RedisError) -> bool {
             | ServerErrorKind::TryAgain
             | ServerErrorKind::ClusterDown
     )
+}
+
+fn out_of_step() -> RedisError {
+    RedisError::from((ErrorKind::Io, "sent away from a channel"))
 }
 
 fn too_late() -> RedisError {
