@@ -3,14 +3,17 @@
 //! Owns: the server, its folder with the save, and one client for the test itself. Never: is shared by two tests.
 //! Used by: tests of the Redis broker and of raw publishers.
 
+mod start;
+
 use crate::certs::Certs;
-use crate::process::{Helpers, Process, folder, free_port};
+use crate::process::{Process, folder, free_port};
 use crate::wait::within;
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue};
 use rustix::process::Signal;
-use std::process::Command;
+use start::{answers, client, spawn, url};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the test's own connections are called, so that they are not counted.
@@ -24,6 +27,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 pub struct Setup {
     password: Option<String>,
     certs: Option<Certs>,
+    program: Option<PathBuf>,
     extra: Vec<String>,
 }
 
@@ -48,6 +52,13 @@ impl Setup {
     #[must_use]
     pub fn tls(mut self, certs: Certs) -> Self {
         self.certs = Some(certs);
+        self
+    }
+
+    /// Another server than the `redis-server` of this machine.
+    #[must_use]
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -94,6 +105,18 @@ impl Redis {
     #[must_use]
     pub fn url_with_password(&self) -> String {
         url(&self.setup, self.port, true)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Its working folder, where it saves.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The certificates it was started with.
@@ -210,6 +233,17 @@ impl Redis {
         panic!("the port of redis-server was taken meanwhile");
     }
 
+    /// Starts it again and waits only until it takes connections: it may still read its save.
+    pub async fn start_loading(&mut self) {
+        self.process = spawn(&self.setup, self.port, &self.folder);
+        crate::wait::until("Redis to take connections", || async {
+            let address = ("127.0.0.1", self.port);
+            let connected = tokio::net::TcpStream::connect(address).await;
+            connected.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
+    }
+
     /// Stops answering, connections stay.
     pub fn freeze(&self) {
         self.process.signal(Signal::STOP);
@@ -262,119 +296,5 @@ impl Heard {
             message.get_channel_name().into(),
             message.get_payload().expect("text"),
         )
-    }
-}
-
-fn url(setup: &Setup, port: u16, with_password: bool) -> String {
-    let scheme = if setup.certs.is_some() {
-        "rediss"
-    } else {
-        "redis"
-    };
-    match &setup.password {
-        Some(password) if with_password => format!("{scheme}://:{password}@127.0.0.1:{port}/0"),
-        _ => format!("{scheme}://127.0.0.1:{port}/0"),
-    }
-}
-
-fn client(setup: &Setup, port: u16) -> Client {
-    let url = url(setup, port, true);
-    let client = match &setup.certs {
-        None => Client::open(url),
-        Some(certs) => {
-            // The process-wide provider is only missing the first time.
-            drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
-            let root_cert = Some(certs.pem("ca.crt").into_bytes());
-            Client::build_with_tls(
-                url,
-                redis::TlsCertificates {
-                    client_tls: None,
-                    root_cert,
-                },
-            )
-        }
-    };
-    client.expect("a URL of our own making")
-}
-
-fn spawn(setup: &Setup, port: u16, folder: &tempfile::TempDir) -> Process {
-    let mut command = Command::new("redis-server");
-    command.args([
-        "--bind",
-        "127.0.0.1",
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-        "--daemonize",
-        "no",
-    ]);
-    command.arg("--dir").arg(folder.path());
-    match &setup.certs {
-        None => {
-            command.args(["--port", &port.to_string()]);
-        }
-        Some(certs) => {
-            command.args([
-                "--port",
-                "0",
-                "--tls-auth-clients",
-                "no",
-                "--tls-port",
-                &port.to_string(),
-            ]);
-            for (flag, file) in [
-                ("cert", "tls.crt"),
-                ("key", "tls.key"),
-                ("ca-cert", "ca.crt"),
-            ] {
-                command
-                    .arg(format!("--tls-{flag}-file"))
-                    .arg(certs.path(file));
-            }
-        }
-    }
-    if let Some(password) = &setup.password {
-        command.args(["--requirepass", password]);
-    }
-    command.args(&setup.extra);
-    Process::start(
-        "redis-server",
-        Helpers::None,
-        command,
-        &folder.path().join("log"),
-    )
-}
-
-/// Whether it came up; false when it ended because the port was taken.
-async fn answers(setup: &Setup, port: u16, process: &mut Process) -> bool {
-    let client = client(setup, port);
-    let end = std::time::Instant::now() + crate::wait::DEADLINE;
-    loop {
-        if process.ended().is_some() {
-            assert!(
-                process.log().contains("Address already in use"),
-                "redis-server ended:\n{}",
-                process.log()
-            );
-            return false;
-        }
-        let config = AsyncConnectionConfig::new().set_connection_timeout(Some(ANSWER));
-        if let Ok(mut connection) = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
-            && redis::cmd("PING")
-                .query_async::<String>(&mut connection)
-                .await
-                .is_ok()
-        {
-            return true;
-        }
-        assert!(
-            std::time::Instant::now() < end,
-            "redis-server does not answer:\n{}",
-            process.log()
-        );
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
