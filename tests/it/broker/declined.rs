@@ -114,8 +114,8 @@ async fn a_disk_that_takes_nothing_is_redis_disk() {
         .start()
         .await;
     let gateway = serving(&redis).await;
-    let folder = redis.folder().to_owned();
-    std::fs::remove_dir_all(&folder).unwrap();
+    let in_the_way = redis.folder().join("dump.rdb");
+    std::fs::create_dir(&in_the_way).unwrap();
     let () = redis.run(&mut redis::cmd("BGSAVE")).await;
     until("the save to fail", || async {
         match gateway
@@ -133,7 +133,7 @@ async fn a_disk_that_takes_nothing_is_redis_disk() {
         let answer = gateway.post(&[("channel", topic)], "no").send().await;
         assert_eq!(answer.expect(503).word(), "redis-disk");
     }
-    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::remove_dir(&in_the_way).unwrap();
     let () = redis.run(&mut redis::cmd("SAVE")).await;
     gateway.publish("c", "yes").await;
 }
