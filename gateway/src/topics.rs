@@ -327,6 +327,7 @@ impl Topics {
         for hub in named.iter().chain([&self.own]) {
             hub.tick(now);
         }
+        self.servers.forget();
     }
 }
 

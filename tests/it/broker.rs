@@ -1,6 +1,12 @@
 //! The servers that carry messages: how the gateway reaches a Redis, and what it leaves there.
 //!
-//! Owns: TLS, passwords and keys, as an operator of a Redis sees them.
+//! Owns: TLS, passwords and keys, as an operator of a Redis sees them; its parts the rest.
+
+mod acl; // the least rights, as the README shows them
+mod declined; // a server that says no is named to the publisher
+mod features; // everything that gateways do with a Redis, in one go
+mod rotation; // credentials and servers that change under open streams
+mod versions; // the contract on other servers than the one of this Debian
 
 use crate::{Channel, Gateway, GatewaySetup, Redis};
 use tests::certs::Certs;

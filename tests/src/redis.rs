@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult};
 use rustix::process::Signal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -61,6 +62,18 @@ impl Redis {
     #[must_use]
     pub fn url_with_password(&self) -> String {
         self.setup.url(self.ports, true)
+    }
+
+    /// Its port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.ports.clients
+    }
+
+    /// Its working folder, where it saves.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// The certificates it was started with.
@@ -241,6 +254,17 @@ impl Redis {
             set.arg(name).arg(path);
         }
         let () = self.run(&mut set).await;
+    }
+
+    /// Starts it again and waits only until it takes connections: it may still read its save.
+    pub async fn start_loading(&mut self) {
+        self.process = self.setup.spawn(&self.folder);
+        until("Redis to take connections", || async {
+            let address = ("127.0.0.1", self.port());
+            let connected = tokio::net::TcpStream::connect(address).await;
+            connected.map(drop).map_err(|error| error.to_string())
+        })
+        .await;
     }
 
     /// Stops answering, connections stay.

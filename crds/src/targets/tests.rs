@@ -15,13 +15,8 @@ fn listed(entries: &[&str]) -> Targets {
 #[track_caller]
 fn judge(targets: &Targets, expected: bool, urls: &[&str]) {
     for url in urls {
-        let judged = if url.starts_with("redis") {
-            let url = url.parse::<RedisUrl>();
-            url.map_err(|wrong| wrong.to_string())
-                .and_then(|url| targets.judge_redis(&url))
-        } else {
-            targets.judge_url(url)
-        };
+        let redis = url.parse::<RedisUrl>();
+        let judged = redis.map_or_else(|_| targets.judge_url(url), |url| targets.judge_redis(&url));
         assert_eq!(judged.is_ok(), expected, "{url:?}: {judged:?}");
     }
 }
@@ -114,7 +109,6 @@ fn by_default_everything_else_passes() {
         "http://[2001:db8::1]/",
         "redis://redis.shop:6379/0",
         "rediss://my_redis",
-        "redis+cluster://10.0.0.1,redis.shop",
     ];
     judge(&cluster(), true, &urls);
     judge(&Targets::standalone(), true, &urls);

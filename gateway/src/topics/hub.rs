@@ -157,6 +157,11 @@ impl Hub {
         }
     }
 
+    /// Whether no topic is joined or lingers.
+    pub fn is_empty(&self) -> bool {
+        self.entries.read().by_address.is_empty()
+    }
+
     /// Who listens here to `address`, and whether everybody is named.
     pub fn listeners(&self, address: &Address) -> (PresencePart, bool) {
         let Some(entry) = self.entries.read().by_address.get(address).cloned() else {

@@ -6,7 +6,7 @@
 use super::hub::Hub;
 use crate::broker::{Broker, Sink};
 use crds::policy::{Policy, RedisServer, ServerId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -22,6 +22,8 @@ type Around<'a> = &'a dyn Fn(&dyn Fn(Sink) -> Arc<dyn Broker>) -> Arc<Hub>;
 pub struct Servers {
     make: Make,
     named: RwLock<HashMap<ServerId, Named>>,
+    /// Named no longer, each until its last topic has lingered; so long its streams take to end, and 10 s.
+    leaving: Mutex<Vec<Arc<Hub>>>,
 }
 
 struct Named {
@@ -41,6 +43,7 @@ impl Servers {
         Self {
             make,
             named: RwLock::default(),
+            leaving: Mutex::default(),
         }
     }
 
@@ -50,11 +53,17 @@ impl Servers {
         self.named.read().get(id).map(|named| named.hub.clone())
     }
 
-    /// The keepers of all of them.
+    /// The keepers of all of them, and those that are still left.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Hub>> {
         let named = self.named.read();
-        named.values().map(|named| named.hub.clone()).collect()
+        let named = named.values().map(|named| named.hub.clone());
+        named.chain(self.leaving.lock().iter().cloned()).collect()
+    }
+
+    /// Drops the keepers that are named no longer and have no topic any more.
+    pub fn forget(&self) {
+        self.leaving.lock().retain(|hub| !hub.is_empty());
     }
 
     /// Makes, tells and drops keepers, so that there is one for each server that `policies` name.
@@ -75,6 +84,7 @@ impl Servers {
         };
         for named in dropped {
             named.hub.apply(Vec::new());
+            self.leaving.lock().push(named.hub);
         }
         for (id, Wanted { policies, .. }) in wanted {
             if let Some(hub) = self.find(&id) {

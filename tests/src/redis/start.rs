@@ -7,6 +7,7 @@ use super::{ANSWER, Redis};
 use crate::certs::Certs;
 use crate::process::{Helpers, Process, folder, free_port};
 use redis::{AsyncConnectionConfig, Client};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ pub struct Setup {
     password: Option<String>,
     pub(super) certs: Option<Certs>,
     kind: Kind,
+    program: Option<PathBuf>,
     extra: Vec<String>,
 }
 
@@ -52,6 +54,13 @@ impl Setup {
     #[must_use]
     pub fn tls(mut self, certs: Certs) -> Self {
         self.certs = Some(certs);
+        self
+    }
+
+    /// Another server than the `redis-server` of this machine.
+    #[must_use]
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = Some(program);
         self
     }
 
@@ -195,8 +204,9 @@ impl Setup {
         lines.join("\n") + "\n"
     }
 
-    fn spawn(&self, folder: &tempfile::TempDir) -> Process {
-        let mut command = Command::new("redis-server");
+    pub(super) fn spawn(&self, folder: &tempfile::TempDir) -> Process {
+        let program = self.program.as_deref();
+        let mut command = Command::new(program.unwrap_or(Path::new("redis-server")));
         command.arg(folder.path().join("redis.conf"));
         if self.kind == Kind::Sentinel {
             command.arg("--sentinel");
