@@ -29,7 +29,7 @@ pub use older::Older;
 const OWN_NAME: &str = "siar-test";
 const ANSWER: Duration = Duration::from_secs(10);
 /// How long a server may take that may be dead or frozen.
-const SOON: Duration = Duration::from_millis(500);
+const SOON: Duration = Duration::from_secs(1);
 
 /// The running server.
 pub struct Redis {
@@ -114,7 +114,7 @@ impl Redis {
         self.own.clone().expect("connected above")
     }
 
-    /// What it answers within half a second on a new connection, if it does: it may be dead, frozen or busy.
+    /// What it answers within a second on a new connection, if it does: it may be dead, frozen or busy.
     pub async fn soon<T: FromRedisValue>(&self, command: &Cmd) -> Option<T> {
         let asked = async {
             let client = self.client();
@@ -232,7 +232,7 @@ impl Redis {
     /// Ends it as an operator does; with a save if it was told when to save.
     pub async fn shut_down(&mut self) {
         self.own = None;
-        let _: Option<()> = self.soon(&redis::cmd("SHUTDOWN")).await;
+        self.process.signal(Signal::TERM);
         let _ = self.process.exit().await;
     }
 
