@@ -36,6 +36,7 @@ mod reload; // manifests that change, `check`, the command line
 mod resume; // nothing lost, nothing twice, or one gap: over both brokers, through every failure
 mod revoke; // what a new configuration does to open streams
 mod roles; // operator and gateway have the rights that they need, and no others
+mod rolling; // a rolling update behind a balancer: no page and no publisher notices more than a named end
 mod rules; // rules that are not served, Secrets that are not there
 mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody

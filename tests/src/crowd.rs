@@ -1,8 +1,8 @@
 //! Many listeners on one topic and one publisher, who keep account of everything that a page would notice.
 //!
 //! Owns: what an `EventSource` does when a stream ends, and the [`Verdict`]. Never: looks away: a message that is missing,
-//! comes again or out of order, a gap and every HTTP error are counted. Used by: the program `crowd`, which runs where the
-//! harness is not; `node` reads what it prints.
+//! comes again or out of order, a gap and every HTTP error are counted. Used by: tests of a rolling update, and the program
+//! `crowd`, which runs where the harness is not; `node` reads what it prints.
 
 use crate::http::{Ask, encode};
 use crate::listen::{Listen, Listener};
@@ -64,25 +64,39 @@ pub struct Verdict {
     pub opened: u64,
 }
 
+/// What happens, as it happens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    /// All streams are open.
+    Open,
+    /// The message with this number was acknowledged.
+    Published(u64),
+    /// A stream ended; the data of `siar.end`, if it had one.
+    Ended(Option<String>),
+}
+
+type Tell = Box<dyn Fn(News) + Send + Sync>;
+
 struct Crowd {
     settings: Settings,
+    tell: Tell,
     verdict: Mutex<Verdict>,
     /// How many streams are open for the first time; how many messages each has.
     begun: watch::Sender<usize>,
     heard: Vec<Mutex<u64>>,
 }
 
-/// Opens all streams, publishes until `stop`, waits until everybody has everything, and answers. `tell` gets 0 when all
-/// streams are open, and then the number of each message that was acknowledged.
+/// Opens all streams, publishes until `stop`, waits until everybody has everything, and answers.
 pub async fn run(
     settings: Settings,
-    tell: impl Fn(u64),
+    tell: impl Fn(News) + Send + Sync + 'static,
     stop: impl Future<Output = ()>,
 ) -> Verdict {
     let crowd = Arc::new(Crowd {
         heard: (0..settings.streams).map(|_| Mutex::default()).collect(),
         verdict: Mutex::default(),
         begun: watch::Sender::new(0),
+        tell: Box::new(tell),
         settings,
     });
     let mut listeners = tokio::task::JoinSet::new();
@@ -94,8 +108,8 @@ pub async fn run(
         .wait_for(|&begun| begun >= crowd.settings.streams)
         .await;
     drop(all.expect("the sender is kept"));
-    tell(0);
-    let published = publish(&crowd, tell, stop).await;
+    (crowd.tell)(News::Open);
+    let published = publish(&crowd, stop).await;
     let end = Instant::now() + REST;
     let complete = || {
         crowd
@@ -116,7 +130,7 @@ pub async fn run(
 }
 
 /// Publishes numbers, each until it is acknowledged, and answers the last one.
-async fn publish(crowd: &Crowd, tell: impl Fn(u64), stop: impl Future<Output = ()>) -> u64 {
+async fn publish(crowd: &Crowd, stop: impl Future<Output = ()>) -> u64 {
     let mut stop = std::pin::pin!(stop);
     let Settings {
         address,
@@ -149,7 +163,7 @@ async fn publish(crowd: &Crowd, tell: impl Fn(u64), stop: impl Future<Output = (
             *crowd.verdict.lock().repeated.entry(failed).or_default() += 1;
             sleep(Duration::from_millis(200)).await;
         }
-        tell(last);
+        (crowd.tell)(News::Published(last));
     }
 }
 
@@ -190,7 +204,7 @@ async fn listen(crowd: Arc<Crowd>, index: usize) {
 
 /// Reads a stream to its end. It has begun when it told where it is: from then on it gets everything.
 async fn read(crowd: &Crowd, index: usize, listener: &mut Listener, begun: &mut bool) {
-    let mut reason = "cut".to_owned();
+    let (mut reason, mut told) = ("cut".to_owned(), None);
     loop {
         let silent = Instant::now() + 4 * ANSWER;
         let Ok(item) = timeout_at(silent, listener.read()).await else {
@@ -203,7 +217,10 @@ async fn read(crowd: &Crowd, index: usize, listener: &mut Listener, begun: &mut 
                 *begun = true;
                 crowd.begun.send_modify(|begun| *begun += 1);
             }
-            Item::Event(event) if event.kind == "siar.end" => reason = event.data,
+            Item::Event(event) if event.kind == "siar.end" => {
+                reason.clone_from(&event.data);
+                told = Some(event.data);
+            }
             Item::Event(event) if event.kind == "siar.gap" => {
                 *crowd.verdict.lock().gaps.entry(event.data).or_default() += 1;
             }
@@ -218,6 +235,7 @@ async fn read(crowd: &Crowd, index: usize, listener: &mut Listener, begun: &mut 
         }
     }
     *crowd.verdict.lock().ends.entry(reason).or_default() += 1;
+    (crowd.tell)(News::Ended(told));
 }
 
 impl Crowd {

@@ -3,6 +3,7 @@
 //! Owns: starting, cutting and ending one server each; the rules by which a browser reads a stream.
 //! Never: links the gateway: it is a binary here, as it is for its users. Used by: `it/`, one test binary.
 
+pub mod balancer;
 pub mod browser;
 pub mod certs;
 pub mod cluster;

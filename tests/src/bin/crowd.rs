@@ -4,7 +4,7 @@
 //! its standard input has ended, what was seen as one line of JSON. Used by: `node`.
 
 use clap::Parser as _;
-use tests::crowd::{Settings, run};
+use tests::crowd::{News, Settings, run};
 
 #[derive(clap::Parser)]
 struct Cli {
@@ -21,7 +21,12 @@ async fn main() {
         let read = read.expect("reading does not panic");
         read.expect("standard input can be read");
     };
-    let verdict = run(settings, |number| println!("{number}"), stop).await;
+    let tell = |news| match news {
+        News::Open => println!("0"),
+        News::Published(number) => println!("{number}"),
+        News::Ended(_) => {}
+    };
+    let verdict = run(settings, tell, stop).await;
     let line = serde_json::to_string(&verdict).expect("it can be written as JSON");
     println!("{line}");
 }
