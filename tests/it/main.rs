@@ -41,5 +41,6 @@ mod rules; // rules that are not served, Secrets that are not there
 mod servers; // the issuer of tokens and the webhook of the harness do what the other tests rely on
 mod slow_client; // who stops reading costs a bounded number of bytes and delays nobody
 mod smoke; // `siar-gateway smoke`: what it says of a gateway that does its job, and of each that does not
+mod soak; // minutes of thousands of streams, of faults and changes: every message accounted for, nothing left behind
 mod subscribe; // each way to ask for a stream, and its first bytes
 mod tidy; // the rules of style that a machine can check

@@ -29,6 +29,7 @@ pub mod published;
 pub mod redis;
 pub mod roles;
 pub mod scripted;
+pub mod soak;
 pub mod sse;
 pub mod wait;
 pub mod webhook;

@@ -13,6 +13,9 @@ use rustix::process::Signal;
 use std::process::Command;
 use std::time::Duration;
 
+mod older;
+pub use older::Older;
+
 /// What the test's own connections are called, so that they are not counted.
 const OWN_NAME: &str = "siar-test";
 /// How often a start is tried when another process took the port meanwhile.
