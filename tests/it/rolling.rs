@@ -19,7 +19,7 @@ const RAW_STREAMS: usize = 5;
 const ENDPOINT_DELAY: Duration = Duration::from_secs(3);
 const WINDOW: Duration = Duration::from_secs(12);
 /// No second has so many times the ends that it has on average.
-const CROWDED: usize = 3;
+const CROWDED: usize = 4;
 /// Milliseconds between two messages of the crowd.
 const EVERY: u64 = 200;
 
@@ -37,9 +37,12 @@ fn setup(redis: &Redis) -> GatewaySetup {
         .flag("--drain", &format!("{}s", WINDOW.as_secs()))
 }
 
+/// When a stream ended, and the data of its `siar.end`.
+type End = (Instant, Option<String>);
+
 /// Streams and a publisher behind the balancer.
 struct Pages {
-    ends: Arc<Mutex<Vec<(Instant, Option<String>)>>>,
+    ends: Arc<Mutex<Vec<End>>>,
     stop: oneshot::Sender<()>,
     verdict: JoinHandle<Verdict>,
 }
@@ -75,7 +78,7 @@ impl Pages {
     }
 
     /// Ends since this was asked last.
-    fn take_ends(&self) -> Vec<(Instant, Option<String>)> {
+    fn take_ends(&self) -> Vec<End> {
         std::mem::take(&mut self.ends.lock())
     }
 
@@ -140,7 +143,7 @@ async fn replace(
 }
 
 /// Every end has its word, and no second has too many.
-fn spread(ends: &[(Instant, Option<String>)], closing: Instant) {
+fn spread(ends: &[End], closing: Instant) {
     let mut seconds = vec![0; WINDOW.as_secs() as usize];
     let last = seconds.len() - 1;
     for (at, how) in ends {

@@ -25,6 +25,9 @@ pub use start::Setup;
 mod older;
 pub use older::Older;
 
+mod older;
+pub use older::Older;
+
 /// What the test's own connections are called, so that they are not counted.
 const OWN_NAME: &str = "siar-test";
 const ANSWER: Duration = Duration::from_secs(10);

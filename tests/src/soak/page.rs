@@ -3,7 +3,7 @@
 //! Owns: the life of a stream as its client sees it. Never: judges what it hears; `account` does. Used by: `soak`.
 
 use super::account::Account;
-use super::scene::{Ticket, topics_of};
+use super::scene::{FEED, Ticket, topics_of};
 use super::world::{Stage, World};
 use crate::listen::Listen;
 use crate::sse::{Event, Item, Parser};
@@ -60,7 +60,7 @@ struct Page {
     cursor: String,
     retry: Duration,
     why: &'static str,
-    /// Whether it did not read for a while on this stream: then it may be cut without a word.
+    /// Whether it did not read for a while on this stream.
     dozed: bool,
     turn_at: Instant,
 }
@@ -253,19 +253,20 @@ impl Page {
             "message" => account.message(&event.data, &event.id),
             "siar.gap" => {
                 let (channel, reason) = (word(event, "channel"), word(event, "reason"));
-                account.gap(&channel, &event.id);
+                account.gap(line(&channel), &event.id);
                 self.world.count(|counts| &mut counts.gaps, &reason);
             }
             other => self.broken(&format!("an event {other}")),
         }
     }
 
-    /// The stream ended without a word of its own.
+    /// The stream ended without a word of its own. Who reads slowly may not take it: a stream that is full gets a second
+    /// for its last words.
     fn end(&self, how: &str) {
-        let slow = if self.dozed { " while dozing" } else { "" };
-        self.world
-            .count(|counts| &mut counts.ends, &format!("{how}{slow}"));
-        if !self.dozed {
+        let slow = self.dozed || self.ticket.narrow;
+        let word = if slow { "slow: " } else { "" }.to_owned() + how;
+        self.world.count(|counts| &mut counts.ends, &word);
+        if !slow {
             self.broken(&format!("its stream ended without siar.end: {how}"));
         }
     }
@@ -276,6 +277,14 @@ impl Page {
 
     fn name(&self) -> String {
         format!("page {} on {}", self.index, self.ticket.lines.join(" "))
+    }
+}
+
+/// What the page asked for: a loss in a feed is told with the name of its Channel.
+fn line(channel: &str) -> &str {
+    match FEED.strip_suffix(".*") {
+        Some(feed) if feed == channel => FEED,
+        _ => channel,
     }
 }
 

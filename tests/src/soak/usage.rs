@@ -14,7 +14,8 @@ const SPARE_THREADS: u64 = 4;
 /// What one gateway holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
-    /// Proportional set size in KiB.
+    /// What it allocated and touched, in KiB: the anonymous part of its PSS. The rest are pages of its program, which it
+    /// may share with gateways of other tests.
     pub memory: u64,
     pub files: usize,
     pub threads: u64,
@@ -61,7 +62,7 @@ impl Held {
         let metrics = gateway.metrics().await;
         let gauge = |name| metrics.sum(name, &[]) as u64;
         Self {
-            memory: number(&read("smaps_rollup"), "Pss:"),
+            memory: number(&read("smaps_rollup"), "Pss_Anon:"),
             files: files.count(),
             threads: number(&read("status"), "Threads:"),
             streams: gauge("siar_streams"),

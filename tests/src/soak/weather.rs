@@ -53,7 +53,6 @@ pub const FAULTS: &[(Fault, u32)] = &[
     (Fault::Freeze, 4),
     (Fault::Sleep, 4),
     (Fault::Crash, 3),
-    (Fault::OlderSave, 1),
     (Fault::Flush, 1),
     (Fault::History, 3),
     (Fault::Limits, 3),
@@ -61,25 +60,57 @@ pub const FAULTS: &[(Fault, u32)] = &[
     (Fault::Restart, 3),
 ];
 
+/// Those of which a gateway without a rule for a server that was rolled back makes a loss without a word.
+pub const ROLLBACKS: &[(Fault, u32)] = &[(Fault::OlderSave, 1)];
+
+/// What happens next, as chance says: each once before the first comes again.
+pub struct Forecast {
+    faults: Vec<(Fault, u32)>,
+    first: Vec<Fault>,
+    chance: StdRng,
+}
+
 /// What it happens to.
 pub struct Weather<'a> {
+    pub forecast: &'a mut Forecast,
     pub world: &'a World,
     pub redis: &'a mut Redis,
     pub gateways: &'a mut [Gateway; 2],
 }
 
-impl Weather<'_> {
-    /// Goes on until `end`, each of `faults` once before the first comes again; then everything is as it was.
-    pub async fn run(&mut self, faults: &[(Fault, u32)], end: Instant) {
-        let mut chance = StdRng::seed_from_u64(self.world.seed);
+impl Forecast {
+    /// Of these faults, each with its share.
+    #[must_use]
+    pub fn new(seed: u64, faults: Vec<(Fault, u32)>) -> Self {
+        let mut chance = StdRng::seed_from_u64(seed);
         let mut first = Vec::from_iter(faults.iter().map(|(fault, _)| *fault));
         first.shuffle(&mut chance);
+        Self {
+            faults,
+            first,
+            chance,
+        }
+    }
+
+    /// How long nothing happens, what happens then, and the chance by which it does.
+    fn next(&mut self) -> (Duration, Fault, StdRng) {
+        let pause = seconds(&mut self.chance, PAUSE_S);
+        let fault = self.first.pop().unwrap_or_else(|| {
+            let any = self
+                .faults
+                .choose_weighted(&mut self.chance, |(_, share)| *share);
+            any.expect("there are faults with shares").0
+        });
+        (pause, fault, StdRng::from_rng(&mut self.chance))
+    }
+}
+
+impl Weather<'_> {
+    /// Goes on until `end`; then everything is as it was.
+    pub async fn run(&mut self, end: Instant) {
         while Instant::now() < end {
-            sleep(seconds(&mut chance, PAUSE_S)).await;
-            let fault = first.pop().unwrap_or_else(|| {
-                let any = faults.choose_weighted(&mut chance, |(_, share)| *share);
-                any.expect("there are faults with shares").0
-            });
+            let (pause, fault, mut chance) = self.forecast.next();
+            sleep(pause).await;
             let begin = self.world.seconds();
             self.cause(fault, &mut chance).await;
             let (took, word) = (self.world.seconds() - begin, format!("{fault:?}"));

@@ -134,7 +134,7 @@ impl World {
         self.accounts.iter().filter(complete).count()
     }
 
-    /// Sums over all pages: messages heard, gaps before which nothing was missing, pages that never opened.
+    /// Sums over all pages: messages heard, and gaps behind which the very next message came.
     #[must_use]
     pub fn heard(&self) -> (u64, u64) {
         let sums = self.accounts.iter().map(|account| {
