@@ -15,18 +15,14 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 mod cluster;
+mod older;
 mod sentinels;
 mod start;
 pub use cluster::RedisCluster;
+pub use older::Older;
 pub use sentinels::Sentinels;
 use start::Ports;
 pub use start::Setup;
-
-mod older;
-pub use older::Older;
-
-mod older;
-pub use older::Older;
 
 /// What the test's own connections are called, so that they are not counted.
 const OWN_NAME: &str = "siar-test";

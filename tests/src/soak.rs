@@ -24,7 +24,7 @@ mod world;
 
 pub use summary::Summary;
 pub use usage::{AtRedis, Held};
-use weather::{FAULTS, Forecast, ROLLBACKS, Weather};
+use weather::{FAULTS, Forecast, Weather};
 use world::{Stage, World};
 
 /// How long all streams may take to open on a busy machine.
@@ -44,13 +44,10 @@ pub struct Settings {
     pub time: Duration,
     pub seed: u64,
     pub streams: usize,
-    /// Whether Redis also comes back as it was some seconds before.
-    pub rollbacks: bool,
 }
 
 impl Settings {
-    /// From `SOAK_MINUTES`, `SEED`, `SOAK_STREAMS` and `SOAK_ROLLBACKS`; the seed is another one each time unless it is
-    /// given.
+    /// From `SOAK_MINUTES`, `SEED` and `SOAK_STREAMS`; the seed is another one each time unless it is given.
     #[must_use]
     pub fn from_environment() -> Self {
         let number = |name: &str| {
@@ -64,7 +61,6 @@ impl Settings {
             time: Duration::from_secs_f64(60.0 * minutes),
             seed: seed.unwrap_or_else(|| crate::wait::unix_ms() % 1_000_000),
             streams: number("SOAK_STREAMS").map_or(3_000, |streams| streams as usize),
-            rollbacks: std::env::var_os("SOAK_ROLLBACKS").is_some(),
         }
     }
 }
@@ -105,11 +101,7 @@ pub async fn run(settings: Settings) -> Summary {
     tokio::time::sleep(WARM).await;
     summary.warm = held(&mut gateways).await;
 
-    let mut faults = FAULTS.to_vec();
-    if settings.rollbacks {
-        faults.extend_from_slice(ROLLBACKS);
-    }
-    let mut forecast = Forecast::new(settings.seed, faults);
+    let mut forecast = Forecast::new(settings.seed, FAULTS.to_vec());
     let end = Instant::now() + settings.time;
     for part in [end - settings.time / 2, end] {
         let mut weather = Weather {

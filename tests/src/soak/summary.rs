@@ -108,7 +108,6 @@ impl Display for Summary {
             time,
             seed,
             streams,
-            rollbacks: _,
         } = self.settings;
         let minutes = time.as_secs_f64() / 60.0;
         writeln!(f, "soak: {minutes} minutes, SEED={seed}, {streams} streams")?;

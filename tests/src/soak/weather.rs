@@ -53,15 +53,13 @@ pub const FAULTS: &[(Fault, u32)] = &[
     (Fault::Freeze, 4),
     (Fault::Sleep, 4),
     (Fault::Crash, 3),
+    (Fault::OlderSave, 1),
     (Fault::Flush, 1),
     (Fault::History, 3),
     (Fault::Limits, 3),
     (Fault::Revoke, 4),
     (Fault::Restart, 3),
 ];
-
-/// Those of which a gateway without a rule for a server that was rolled back makes a loss without a word.
-pub const ROLLBACKS: &[(Fault, u32)] = &[(Fault::OlderSave, 1)];
 
 /// What happens next, as chance says: each once before the first comes again.
 pub struct Forecast {
