@@ -4,11 +4,10 @@ use super::{Bad, bad};
 use serde_json::json;
 
 pub fn table() -> Vec<Bad> {
-    [redis(), ingest()].into_iter().flatten().collect()
+    [redis(), urls(), ingest()].into_iter().flatten().collect()
 }
 
 fn redis() -> Vec<Bad> {
-    let at = |url: &str| json!({ "redis": { "url": url } });
     vec![
         bad(
             "a Redis without URL",
@@ -22,9 +21,55 @@ fn redis() -> Vec<Bad> {
         ),
         bad(
             "an empty URL",
-            at(""),
+            json!({ "redis": { "url": "" } }),
             "spec.redis.url in body should be at least 1 chars long",
         ),
+        bad(
+            "a Secret without name",
+            json!({ "redis": { "url": "redis://a", "secretRef": {} } }),
+            "spec.redis.secretRef.name: Required value",
+        ),
+        bad(
+            "an empty name of a Secret",
+            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "" } } }),
+            "spec.redis.secretRef.name in body should be at least 1 chars long",
+        ),
+        bad(
+            "a name of a Secret in capitals",
+            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "Orders" } } }),
+            "spec.redis.secretRef.name: Invalid value: \"Orders\": name a Secret in the Channel's namespace: lower-case letters",
+        ),
+        bad(
+            "a name of a Secret that is too long",
+            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "a".repeat(254) } } }),
+            "spec.redis.secretRef.name: Too long: may not be more than 253",
+        ),
+        bad(
+            "the name in place of the reference",
+            json!({ "redis": { "url": "redis://a", "secretRef": "orders" } }),
+            "spec.redis.secretRef in body must be of type object: \"string\"",
+        ),
+        bad(
+            "a Secret of another namespace",
+            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "a", "namespace": "b" } } }),
+            "unknown field \"spec.redis.secretRef.namespace\"",
+        ),
+        bad(
+            "a prefix that is too long",
+            json!({ "redis": { "url": "redis://a", "prefix": "a".repeat(65) } }),
+            "spec.redis.prefix: Too long: may not be more than 64",
+        ),
+        bad(
+            "a prefix with a line break",
+            json!({ "redis": { "url": "redis://a", "prefix": "a\n" } }),
+            "spec.redis.prefix: Invalid value: \"a\\n\": use no control characters",
+        ),
+    ]
+}
+
+fn urls() -> Vec<Bad> {
+    let at = |url: &str| json!({ "redis": { "url": url } });
+    vec![
         bad(
             "a host without scheme",
             at("redis.shop:6379"),
@@ -99,46 +144,6 @@ fn redis() -> Vec<Bad> {
             "a URL that is too long",
             at(&format!("redis://{}", "a".repeat(1017))),
             "spec.redis.url: Too long: may not be more than 1024",
-        ),
-        bad(
-            "a Secret without name",
-            json!({ "redis": { "url": "redis://a", "secretRef": {} } }),
-            "spec.redis.secretRef.name: Required value",
-        ),
-        bad(
-            "an empty name of a Secret",
-            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "" } } }),
-            "spec.redis.secretRef.name in body should be at least 1 chars long",
-        ),
-        bad(
-            "a name of a Secret in capitals",
-            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "Orders" } } }),
-            "spec.redis.secretRef.name: Invalid value: \"Orders\": name a Secret in the Channel's namespace: lower-case letters",
-        ),
-        bad(
-            "a name of a Secret that is too long",
-            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "a".repeat(254) } } }),
-            "spec.redis.secretRef.name: Too long: may not be more than 253",
-        ),
-        bad(
-            "the name in place of the reference",
-            json!({ "redis": { "url": "redis://a", "secretRef": "orders" } }),
-            "spec.redis.secretRef in body must be of type object: \"string\"",
-        ),
-        bad(
-            "a Secret of another namespace",
-            json!({ "redis": { "url": "redis://a", "secretRef": { "name": "a", "namespace": "b" } } }),
-            "unknown field \"spec.redis.secretRef.namespace\"",
-        ),
-        bad(
-            "a prefix that is too long",
-            json!({ "redis": { "url": "redis://a", "prefix": "a".repeat(65) } }),
-            "spec.redis.prefix: Too long: may not be more than 64",
-        ),
-        bad(
-            "a prefix with a line break",
-            json!({ "redis": { "url": "redis://a", "prefix": "a\n" } }),
-            "spec.redis.prefix: Invalid value: \"a\\n\": use no control characters",
         ),
     ]
 }
