@@ -259,7 +259,7 @@ pub trait Broker: Send + Sync + 'static {
     /// The messages kept after `cursor`, at most a page.
     fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>>;
 
-    /// The newest messages kept, at most `limit` and 1,000, oldest first.
+    /// The newest messages kept, at most `limit` and 1,000, oldest first and of whatever epochs.
     fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>>;
 
     /// The position just before the first message that `since` asks for.
@@ -279,4 +279,35 @@ pub trait Broker: Send + Sync + 'static {
 
     /// The stream closed.
     fn session_closed(&self, target: &Target, identity: Option<&Arc<str>>, session: Session);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(cursor: &str, oldest: u64, expected: (Option<GapReason>, &str)) {
+        let epochs = [("bbbbbb", 50), ("cccccc", 60)];
+        let epochs = epochs.map(|(epoch, first)| (epoch.parse().expect("an epoch"), first));
+        let (epochs, last) = (epochs.to_vec(), 70);
+        let (lineage, cursor) = (Lineage { epochs, last }, cursor.parse().expect("a cursor"));
+        let page = Plan::of(&lineage, oldest, cursor).page(lineage, cursor);
+        assert_eq!((page.lost, &*page.from.to_string()), expected, "{cursor}");
+    }
+
+    #[test]
+    fn a_page_begins_in_the_epoch_of_its_first_message() {
+        let (epoch, too_old) = (Some(GapReason::Epoch), Some(GapReason::TooOld));
+        check("bbbbbb-58", 1, (None, "bbbbbb-58"));
+        check("bbbbbb-59", 1, (epoch, "cccccc-59"));
+        check("bbbbbb-59", 65, (epoch, "cccccc-64"));
+        check("bbbbbb-52", 60, (too_old, "cccccc-59"));
+        check("bbbbbb-52", 55, (too_old, "bbbbbb-54"));
+    }
+
+    #[test]
+    fn what_was_numbered_in_epochs_that_are_forgotten_counts_as_not_kept() {
+        check("0-0", 1, (Some(GapReason::TooOld), "bbbbbb-49"));
+        check("aaaaaa-9", 1, (Some(GapReason::Epoch), "bbbbbb-49"));
+    }
 }

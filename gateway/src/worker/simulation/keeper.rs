@@ -60,6 +60,8 @@ pub struct Keeper {
     pub failures: u32,
     /// Which gateway heard an epoch begin on a subscription on which it had heard all of the one before.
     pub unbroken: Vec<(usize, Epoch)>,
+    /// Gateways that never heard something, though their subscription was not interrupted.
+    pub lossy: Vec<usize>,
 }
 
 impl Keeper {
@@ -77,6 +79,7 @@ impl Keeper {
             disasters: 0,
             failures: 0,
             unbroken: Vec::new(),
+            lossy: Vec::new(),
         }
     }
 

@@ -4,7 +4,8 @@
 //! none that the server forgot later, unless a gap stands there; a message comes once and in order; a gap is told
 //! only over what cannot be read any more or where an epoch begins, and there once. Beyond what is promised: who
 //! has seen nothing of a topic, and comes with `0-0`, cannot miss what was forgotten; what is kept comes again to
-//! those whose epoch the server forgot; without history a gap for all may find a stream that is ahead of it.
+//! those whose epoch the server forgot; a gap for all, over what its gateway lost for good, may find a stream that
+//! is ahead of it.
 
 use super::keeper::{Keeper, Serial};
 use crate::close::GapReason;
@@ -65,7 +66,9 @@ impl Witness {
         let given_up = keeper.failures >= MOST_FAILURES;
         let crosses = before.epoch != id.epoch;
         let mut lost = keeper.between(self.at, to).peekable();
-        let ahead = !keeper.keeps() && reason == GapReason::Overflow;
+        let gone = to.is_some_and(|to| keeper.nodes[to].unread);
+        let lost_for_all = live && gone && keeper.lossy.contains(&self.gateway);
+        let ahead = lost_for_all || (!keeper.keeps() && reason == GapReason::Overflow);
         let unbroken = live && keeper.unbroken.contains(&(self.gateway, id.epoch));
         assert!(
             (crosses && !unbroken) || lost.peek().is_some() || given_up || ahead,

@@ -131,6 +131,7 @@ impl<'a> World<'a> {
         let index = self.chance.count(pushes.len());
         if matches!(pushes[index], Push::Frame(..)) {
             let lost = pushes.remove(index);
+            self.keeper.lossy.push(gateway);
             self.tell(|_| format!("gateway {gateway} never hears {lost:?}"));
         }
     }
