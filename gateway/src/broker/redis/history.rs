@@ -11,7 +11,7 @@ use crate::broker::{OWN_ID_DEPTH, PAGE_BYTES, PAGE_MESSAGES, Page, Plan, Since, 
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::position::{Epoch, Lineage, Position};
-use redis::{Cmd, Pipeline};
+use redis::Pipeline;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,14 +36,10 @@ type Kept = (u64, Option<Arc<Frame>>);
 impl History {
     /// What is remembered of `address`.
     pub async fn lineage(&self, address: &Address) -> Result<Lineage, Unavailable> {
-        let meta = self.keys.names(address).meta;
-        let ask = Cmd::hgetall(&meta);
-        let answer = self.commands.call(&meta, LIMIT, async |mut connection| {
-            ask.query_async(&mut connection).await
-        });
-        let meta: HashMap<String, String> = answer
-            .await
-            .map_err(|failure| failure.at("read the meta"))?;
+        let names = self.keys.names(address);
+        let asked = self.ask(&names, redis::pipe().hgetall(&names.meta)).await;
+        let (meta,): (HashMap<String, String>,) =
+            asked.map_err(|failure| failure.at("read the meta"))?;
         Ok(lineage(&meta))
     }
 

@@ -162,6 +162,18 @@ impl World {
         }
     }
 
+    /// The server comes back without its newest message.
+    fn restart(&mut self) {
+        self.excuse = true;
+        self.fresh = true;
+        self.interrupt();
+        let newest = self.lineage.epochs.last().expect("numbered").1;
+        if self.lineage.last > newest {
+            self.lineage.last -= 1;
+            self.kept.pop_back();
+        }
+    }
+
     /// Makes the move, if it is possible now.
     pub fn go(&mut self, next: Move) -> bool {
         let take = |left: &mut u32| {
@@ -218,14 +230,7 @@ impl World {
                 self.think(|sequence, out| sequence.page(cursor, Err(&down()), out));
             }
             Move::Restart if self.lineage.last > 0 && take(&mut self.left.restarts) => {
-                self.excuse = true;
-                self.fresh = true;
-                self.interrupt();
-                let newest = self.lineage.epochs.last().expect("numbered").1;
-                if self.lineage.last > newest {
-                    self.lineage.last -= 1;
-                    self.kept.pop_back();
-                }
+                self.restart();
             }
             // A page that overtakes live frames from before a flush is beyond what is promised.
             Move::Flush if !self.on_the_way.is_empty() => return false,
@@ -260,21 +265,23 @@ impl World {
         );
         let (mut at, numbered) = self.joined.expect("joined");
         let mut seen = Vec::new();
-        // The numbers in time that may come next without a gap.
-        let mut due = 0..=numbered;
+        // The numbers in time that may come next without a gap; none: all.
+        let mut due = Some(0..=numbered);
         for step in &self.told {
             match step {
                 Step::Frame(frame) => {
                     let position = frame.position().expect("numbered");
                     assert!(!seen.contains(&position), "twice: {}", self.story());
                     seen.push(position);
-                    let dense = at.offset + 1 == position.offset || due.contains(&frame.time());
+                    let time = frame.time();
+                    let is_due = due.as_ref().map(|due| due.contains(&time));
+                    let dense = at.offset + 1 == position.offset || is_due == Some(true);
                     assert!(
-                        dense && (due.is_empty() || due.contains(&frame.time())),
+                        dense && is_due != Some(false),
                         "something acknowledged is missing before {position}: {}",
                         self.story()
                     );
-                    due = frame.time() + 1..=frame.time() + 1;
+                    due = Some(time + 1..=time + 1);
                     at = position;
                 }
                 &Step::Gap { position, .. } => {
@@ -287,7 +294,7 @@ impl World {
                         self.story()
                     );
                     assert!(position != at, "told twice: {}", self.story());
-                    due = 1..=0;
+                    due = None;
                     at = position;
                 }
                 Step::Read(_) | Step::ReadLater(_) => {}
