@@ -65,13 +65,18 @@ async fn session(
 ) -> RedisResult<Ended> {
     let mut connection = server::connect_sentinel(&follower.source, sentinel).await?;
     loop {
-        let mut ask = redis::cmd("SENTINEL");
-        ask.arg("MASTER").arg(master);
+        // The epoch first: an address that is newer than its epoch does no harm.
+        let mut ask = redis::pipe();
+        ask.cmd("SENTINEL").arg("MASTER").arg(master);
+        ask.cmd("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(master);
         let asked = timeout(ANSWER, ask.query_async(&mut connection)).await;
-        let Ok(fields) = asked else {
+        let Ok(answers) = asked else {
             return Ok(Ended::Useless("no answer in time".into()));
         };
-        let Some(said) = read(&fields?) else {
+        let (fields, address) = answers?;
+        let Some(said) = read(&fields, address) else {
             return Ok(Ended::Useless("an answer that names no master".into()));
         };
         if !newest.takes(said.epoch, sentinels) {
@@ -85,10 +90,12 @@ async fn session(
     }
 }
 
-fn read(fields: &HashMap<String, String>) -> Option<Said> {
-    let port = fields.get("port")?.parse().ok()?;
+/// Takes the epoch from what a Sentinel knows of the master, and not the address that stands beside it: the Sentinel that
+/// leads a failover names the old master there until all replicas follow the new one, already with the new epoch.
+fn read(fields: &HashMap<String, String>, address: Option<(String, u16)>) -> Option<Said> {
+    let (host, port) = address?;
     Some(Said {
-        master: Node::new(fields.get("ip")?, port),
+        master: Node::new(&host, port),
         epoch: fields.get("config-epoch")?.parse().ok()?,
     })
 }
@@ -106,6 +113,17 @@ mod tests {
         assert!(!newest.takes(1, 3) && !newest.takes(1, 3));
         assert!(newest.takes(1, 3), "set up anew");
         assert!(newest.takes(1, 3) && newest.takes(2, 3));
+    }
+
+    #[test]
+    fn who_is_promoted_is_the_master_before_all_replicas_follow() {
+        let fields = [("ip", "old"), ("port", "6379"), ("config-epoch", "4")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let fields = HashMap::from(fields);
+        let said = read(&fields, Some(("new".into(), 6380))).unwrap();
+        assert_eq!((said.master, said.epoch), (Node::new("new", 6380), 4));
+        assert!(read(&fields, None).is_none());
+        assert!(read(&HashMap::new(), Some(("new".into(), 6380))).is_none());
     }
 
     #[test]
