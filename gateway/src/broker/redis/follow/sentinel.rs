@@ -1,7 +1,7 @@
 //! Asks Sentinels who the master is.
 //!
-//! Owns: which Sentinel is asked, and that one which is behind the others is not believed. Never: changes
-//! anything there. Used by: `follow`.
+//! Owns: which Sentinel is asked, that one which is behind the others is not believed, and the pause between
+//! two masters. Never: changes anything there. Used by: `follow`.
 
 use super::{ANSWER, Ended, Follower};
 use crate::broker::redis::backoff::Complaint;
@@ -9,7 +9,13 @@ use crate::broker::redis::server;
 use crate::broker::redis::topology::{Node, Topology};
 use redis::RedisResult;
 use std::collections::HashMap;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a Sentinel is asked: so long what is published may go to a master that loses it.
+const LOOK: Duration = Duration::from_millis(250);
+/// In this time every gateway has looked, and Sentinels have told each other.
+const LET_GO: Duration = Duration::from_millis(750);
 
 /// What a Sentinel says of a master.
 struct Said {
@@ -82,12 +88,27 @@ async fn session(
         if !newest.takes(said.epoch, sentinels) {
             return Ok(Ended::Useless("it is behind other Sentinels".into()));
         }
-        follower.set(Topology::one(said.master));
-        if follower.hint().await.is_some() {
+        change(follower, said.master).await;
+        if follower.hint(LOOK).await.is_some() {
             while follower.hints.try_recv().is_ok() {}
             return Ok(Ended::Hinted(None));
         }
     }
+}
+
+/// Goes over to another master, if it is another one. The old one may still take what is published there, and will lose
+/// it: nothing is numbered by the new one, which tells of the loss, before every gateway has let go of the old one.
+async fn change(follower: &Follower, master: Node) {
+    let next = Topology::one(master);
+    let changes = {
+        let known = follower.topology.borrow();
+        !known.nodes().is_empty() && **known != next
+    };
+    if changes {
+        follower.set(Topology::default());
+        sleep(LET_GO).await;
+    }
+    follower.set(next);
 }
 
 /// Takes the epoch from what a Sentinel knows of the master, and not the address that stands beside it: the Sentinel that
