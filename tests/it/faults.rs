@@ -9,10 +9,12 @@ use tests::redis::Setup;
 use tests::steady::trial::{Told, Trial};
 use tests::steady::{Plan, channel};
 
+mod cluster; // nodes that are replaced, killed, frozen; slots that move
 mod memory; // forgetful, full
 mod network; // cut, silent, slow
 mod restarts; // killed and shut down, with and without what was saved
 mod secrets; // other passwords, other authorities
+mod sentinel; // masters that are replaced, killed, frozen
 
 /// What a fault is tried with, unless it says otherwise.
 const PLAN: Plan = Plan {
@@ -21,6 +23,8 @@ const PLAN: Plan = Plan {
 };
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(2);
+/// How long a server is frozen that is replaced meanwhile.
+const FROZEN: Duration = Duration::from_secs(15);
 
 /// A server on which everything may be done.
 fn alone() -> Setup {
@@ -41,6 +45,15 @@ async fn trial(setup: &str, urls: [&str; 2], plan: Plan) -> Trial {
 /// Two gateways under load on a server alone.
 async fn on_one(redis: &Redis) -> Trial {
     trial("standalone", [&redis.url(), &redis.url()], PLAN).await
+}
+
+/// Has a server acknowledge what nobody hears and no replica gets: open connections publish, and nobody subscribes.
+async fn unheard(master: &mut Redis) {
+    master.kill_clients("replica").await;
+    let mut set = redis::cmd("CONFIG");
+    let () = master.run(set.arg("SET").arg("requirepass").arg("x")).await;
+    master.kill_clients("pubsub").await;
+    stays(AWAY).await;
 }
 
 /// Cuts all connections but the test's own.

@@ -15,7 +15,7 @@ async fn busy(mut trial: Trial, master: &mut Redis, seconds: u32) {
 }
 
 /// Lets a master forget everything while all are connected.
-async fn flush(mut trial: Trial, master: &mut Redis) {
+pub async fn flush(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
     master.flush().await;
     trial.mended(Instant::now());
@@ -24,7 +24,7 @@ async fn flush(mut trial: Trial, master: &mut Redis) {
 }
 
 /// Leaves a master without room for anything new.
-async fn fill(mut trial: Trial, master: &mut Redis) {
+pub async fn fill(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
     let mut set = redis::cmd("CONFIG");
     set.arg("SET").arg("maxmemory");
@@ -35,7 +35,7 @@ async fn fill(mut trial: Trial, master: &mut Redis) {
     let outcome = trial.end("memory full 5 s", Told::Refusal).await;
     outcome.tells_no_gap();
     let refused: Vec<&String> = outcome.account.refused.keys().collect();
-    assert_eq!(refused, ["503 unavailable"]);
+    assert_eq!(refused, ["503 redis-full"]);
 }
 
 #[tokio::test]

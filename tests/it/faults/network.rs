@@ -17,7 +17,7 @@ async fn behind_wires() -> (Redis, [Proxy; 2], Trial) {
 }
 
 /// Cuts the subscriptions of a master, again and again.
-async fn cut_subscriptions(mut trial: Trial, master: &mut Redis) {
+pub async fn cut_subscriptions(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
     for _ in 0..3 {
         master.kill_clients("pubsub").await;

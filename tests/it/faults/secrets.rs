@@ -4,8 +4,8 @@ use super::*;
 use std::path::Path;
 use tests::certs::Certs;
 
-const OLD: &str = "old-password-of-the-test";
-const NEW: &str = "new-password-of-the-test";
+pub const OLD: &str = "old-password-of-the-test";
+pub const NEW: &str = "new-password-of-the-test";
 
 /// Two gateways under load whose secrets are in that folder.
 async fn with_secrets(redis: &Redis, folder: &Path) -> Trial {
@@ -24,7 +24,7 @@ async fn with_secrets(redis: &Redis, folder: &Path) -> Trial {
 }
 
 /// Replaces a file as a whole, as the kubelet does.
-fn write(folder: &Path, name: &str, text: &str) {
+pub fn write(folder: &Path, name: &str, text: &str) {
     let new = folder.join(format!(".{name}.new"));
     std::fs::write(&new, text).unwrap();
     std::fs::rename(&new, folder.join(name)).unwrap();

@@ -1,6 +1,6 @@
 //! Learns which server serves what, for as long as the keeper lives.
 //!
-//! Owns: when it is looked at anew: once a second, and at once when somebody met a server that no longer serves
+//! Owns: when it is looked at anew: again and again, and at once when somebody met a server that no longer serves
 //! what it did. Never: connects for anybody else. Used by: `start`, which runs it; `door`, `commands` and
 //! `link`, which give hints.
 
@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-/// How often it is looked at.
+/// How often a cluster is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 /// The least time between two looks, however many hints come.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -123,10 +123,10 @@ impl Follower {
         });
     }
 
-    /// Waits for the next hint or look, as this one went well.
-    async fn hint(&mut self) -> Option<Hint> {
+    /// Waits for the next hint, at most until the next look, as this one went well.
+    async fn hint(&mut self, look: Duration) -> Option<Hint> {
         self.backoff.reset();
-        timeout(LOOK, self.hints.recv()).await.ok().flatten()
+        timeout(look, self.hints.recv()).await.ok().flatten()
     }
 
     /// Waits before another server is asked, and tells of what was wrong once a minute.

@@ -80,7 +80,7 @@ async fn session(follower: &mut Follower, seed: &Node, words: &mut Words) -> Red
         if words.over(&mut topology) {
             follower.set(topology);
         }
-        if let Some(hint) = follower.hint().await {
+        if let Some(hint) = follower.hint(LOOK).await {
             return Ok(Ended::Hinted(heed(follower, hint, words)));
         }
     }

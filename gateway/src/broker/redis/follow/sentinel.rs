@@ -1,7 +1,7 @@
 //! Asks Sentinels who the master is.
 //!
-//! Owns: which Sentinel is asked, and that one which is behind the others is not believed. Never: changes
-//! anything there. Used by: `follow`.
+//! Owns: which Sentinel is asked, that one which is behind the others is not believed, and the pause between
+//! two masters. Never: changes anything there. Used by: `follow`.
 
 use super::{ANSWER, Ended, Follower};
 use crate::broker::redis::backoff::Complaint;
@@ -9,7 +9,13 @@ use crate::broker::redis::server;
 use crate::broker::redis::topology::{Node, Topology};
 use redis::RedisResult;
 use std::collections::HashMap;
-use tokio::time::timeout;
+use std::time::Duration;
+use tokio::time::{sleep, timeout};
+
+/// How often a Sentinel is asked: so long what is published may go to a master that loses it.
+const LOOK: Duration = Duration::from_millis(250);
+/// In this time every gateway has looked, and Sentinels have told each other.
+const LET_GO: Duration = Duration::from_millis(750);
 
 /// What a Sentinel says of a master.
 struct Said {
@@ -65,30 +71,52 @@ async fn session(
 ) -> RedisResult<Ended> {
     let mut connection = server::connect_sentinel(&follower.source, sentinel).await?;
     loop {
-        let mut ask = redis::cmd("SENTINEL");
-        ask.arg("MASTER").arg(master);
+        // The epoch first: an address that is newer than its epoch does no harm.
+        let mut ask = redis::pipe();
+        ask.cmd("SENTINEL").arg("MASTER").arg(master);
+        ask.cmd("SENTINEL")
+            .arg("GET-MASTER-ADDR-BY-NAME")
+            .arg(master);
         let asked = timeout(ANSWER, ask.query_async(&mut connection)).await;
-        let Ok(fields) = asked else {
+        let Ok(answers) = asked else {
             return Ok(Ended::Useless("no answer in time".into()));
         };
-        let Some(said) = read(&fields?) else {
+        let (fields, address) = answers?;
+        let Some(said) = read(&fields, address) else {
             return Ok(Ended::Useless("an answer that names no master".into()));
         };
         if !newest.takes(said.epoch, sentinels) {
             return Ok(Ended::Useless("it is behind other Sentinels".into()));
         }
-        follower.set(Topology::one(said.master));
-        if follower.hint().await.is_some() {
+        change(follower, said.master).await;
+        if follower.hint(LOOK).await.is_some() {
             while follower.hints.try_recv().is_ok() {}
             return Ok(Ended::Hinted(None));
         }
     }
 }
 
-fn read(fields: &HashMap<String, String>) -> Option<Said> {
-    let port = fields.get("port")?.parse().ok()?;
+/// Goes over to another master, if it is another one. The old one may still take what is published there, and will lose
+/// it: nothing is numbered by the new one, which tells of the loss, before every gateway has let go of the old one.
+async fn change(follower: &Follower, master: Node) {
+    let next = Topology::one(master);
+    let changes = {
+        let known = follower.topology.borrow();
+        !known.nodes().is_empty() && **known != next
+    };
+    if changes {
+        follower.set(Topology::default());
+        sleep(LET_GO).await;
+    }
+    follower.set(next);
+}
+
+/// Takes the epoch from what a Sentinel knows of the master, and not the address that stands beside it: the Sentinel that
+/// leads a failover names the old master there until all replicas follow the new one, already with the new epoch.
+fn read(fields: &HashMap<String, String>, address: Option<(String, u16)>) -> Option<Said> {
+    let (host, port) = address?;
     Some(Said {
-        master: Node::new(fields.get("ip")?, port),
+        master: Node::new(&host, port),
         epoch: fields.get("config-epoch")?.parse().ok()?,
     })
 }
@@ -106,6 +134,17 @@ mod tests {
         assert!(!newest.takes(1, 3) && !newest.takes(1, 3));
         assert!(newest.takes(1, 3), "set up anew");
         assert!(newest.takes(1, 3) && newest.takes(2, 3));
+    }
+
+    #[test]
+    fn who_is_promoted_is_the_master_before_all_replicas_follow() {
+        let fields = [("ip", "old"), ("port", "6379"), ("config-epoch", "4")];
+        let fields = fields.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let fields = HashMap::from(fields);
+        let said = read(&fields, Some(("new".into(), 6380))).unwrap();
+        assert_eq!((said.master, said.epoch), (Node::new("new", 6380), 4));
+        assert!(read(&fields, None).is_none());
+        assert!(read(&HashMap::new(), Some(("new".into(), 6380))).is_none());
     }
 
     #[test]
