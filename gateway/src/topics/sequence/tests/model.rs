@@ -206,19 +206,7 @@ impl World {
                     }
                 }
             }
-            Move::Answer => match std::mem::replace(&mut self.question, Question::None) {
-                Question::LineageIs(lineage) => {
-                    self.joined = Some((lineage.position(), self.numbered));
-                    self.think(|sequence, out| sequence.joined(lineage, out));
-                }
-                Question::PageIs(cursor, page) => {
-                    self.think(|sequence, out| sequence.page(cursor, Ok(&page), out));
-                }
-                other => {
-                    self.question = other;
-                    return false;
-                }
-            },
+            Move::Answer => return self.answer(),
             Move::Fail => {
                 let Question::Page(cursor) = self.question else {
                     return false;
