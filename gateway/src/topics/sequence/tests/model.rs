@@ -162,16 +162,22 @@ impl World {
         }
     }
 
-    /// The server comes back without its newest message.
-    fn restart(&mut self) {
-        self.excuse = true;
-        self.fresh = true;
-        self.interrupt();
-        let newest = self.lineage.epochs.last().expect("numbered").1;
-        if self.lineage.last > newest {
-            self.lineage.last -= 1;
-            self.kept.pop_back();
+    fn answer(&mut self) -> bool {
+        match std::mem::replace(&mut self.question, Question::None) {
+            Question::LineageIs(lineage) => {
+                self.joined = Some((lineage.position(), self.numbered));
+                self.think(|sequence, out| sequence.joined(lineage, out));
+            }
+            Question::PageIs(cursor, page) => {
+                self.think(|sequence, out| sequence.page(cursor, Ok(&page), out));
+            }
+            other => {
+                self.question = other;
+                return false;
+            }
         }
+        self.moves.push(Move::Answer);
+        true
     }
 
     /// Makes the move, if it is possible now.
@@ -218,7 +224,14 @@ impl World {
                 self.think(|sequence, out| sequence.page(cursor, Err(&down()), out));
             }
             Move::Restart if self.lineage.last > 0 && take(&mut self.left.restarts) => {
-                self.restart();
+                self.excuse = true;
+                self.fresh = true;
+                self.interrupt();
+                let newest = self.lineage.epochs.last().expect("numbered").1;
+                if self.lineage.last > newest {
+                    self.lineage.last -= 1;
+                    self.kept.pop_back();
+                }
             }
             // A page that overtakes live frames from before a flush is beyond what is promised.
             Move::Flush if !self.on_the_way.is_empty() => return false,
@@ -253,7 +266,7 @@ impl World {
         );
         let (mut at, numbered) = self.joined.expect("joined");
         let mut seen = Vec::new();
-        // The numbers in time that may come next without a gap; none: all.
+        // The numbers in time that may come next without a gap; none: one was told.
         let mut due = Some(0..=numbered);
         for step in &self.told {
             match step {
@@ -261,15 +274,14 @@ impl World {
                     let position = frame.position().expect("numbered");
                     assert!(!seen.contains(&position), "twice: {}", self.story());
                     seen.push(position);
-                    let time = frame.time();
-                    let is_due = due.as_ref().map(|due| due.contains(&time));
-                    let dense = at.offset + 1 == position.offset || is_due == Some(true);
+                    let dense = at.offset + 1 == position.offset;
+                    let follows = due.map_or(dense, |due| due.contains(&frame.time()));
                     assert!(
-                        dense && is_due != Some(false),
+                        follows,
                         "something acknowledged is missing before {position}: {}",
                         self.story()
                     );
-                    due = Some(time + 1..=time + 1);
+                    due = Some(frame.time() + 1..=frame.time() + 1);
                     at = position;
                 }
                 &Step::Gap { position, .. } => {
