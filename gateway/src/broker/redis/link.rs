@@ -32,18 +32,24 @@ const RESPONSE: Duration = Duration::from_secs(2);
 /// Before channels are tried again that the server did not serve.
 const REFUSED: Duration = Duration::from_millis(50);
 
-/// What the connection needs to know.
-pub struct Link {
+/// What every connection to a Redis needs to know.
+#[derive(Clone)]
+pub struct Parts {
     pub keys: Keys,
     pub source: Source,
-    pub place: Place,
-    /// Commands to the same server.
-    pub door: Door,
     pub wanted: Arc<Wanted>,
     pub joined: Arc<Joined>,
     pub inlet: Inlet,
     pub standing: Arc<Standing>,
     pub hints: Hints,
+}
+
+/// What this one needs besides.
+pub struct Link {
+    pub parts: Parts,
+    pub place: Place,
+    /// Commands to the same server.
+    pub door: Door,
 }
 
 /// The subscriptions that belong to no topic stand on this connection, for as long as it lives.
@@ -66,29 +72,29 @@ struct Session<'a> {
 impl Link {
     /// Keeps the connection. Never ends.
     pub async fn run(self, mut backoff: Backoff) {
-        self.standing.set(&self.place, false);
+        self.parts.standing.set(&self.place, false);
         let mut complaint = Complaint::default();
         loop {
             let ended = match self.session(&mut backoff).await {
                 Ok(cause) => cause.to_owned(),
                 Err(error) => {
-                    self.hints.heed(&error);
+                    self.parts.hints.heed(&error);
                     error.to_string()
                 }
             };
-            self.wanted.restart(&self.place);
-            self.standing.set(&self.place, false);
+            self.parts.wanted.restart(&self.place);
+            self.parts.standing.set(&self.place, false);
             if let Some(times) = complaint.due(clock::now().steady) {
                 tracing::warn!(server = %self.place.node, times, error = ?ended, "no subscription");
             }
-            self.hints.look();
+            self.parts.hints.look();
             sleep(backoff.next()).await;
         }
     }
 
     async fn session(&self, backoff: &mut Backoff) -> RedisResult<&'static str> {
-        let probe = self.keys.probe(&self.place);
-        let ears = Arc::new(Ears::new(probe, self.inlet.reopened()));
+        let probe = self.parts.keys.probe(&self.place);
+        let ears = Arc::new(Ears::new(probe, self.parts.inlet.reopened()));
         let hearing = ears.clone();
         let config = AsyncConnectionConfig::new()
             .set_response_timeout(Some(RESPONSE))
@@ -96,8 +102,8 @@ impl Link {
                 hearing.hear(info);
                 Ok::<_, redis::aio::SendError>(())
             });
-        let mut changes = self.wanted.changes();
-        let mut connection = server::connect(&self.source, &self.place.node, config).await?;
+        let mut changes = self.parts.wanted.changes();
+        let mut connection = server::connect(&self.parts.source, &self.place.node, config).await?;
         connection.subscribe(ears.probe()).await?;
         let mut session = Session {
             link: self,
@@ -106,7 +112,7 @@ impl Link {
             plain: None,
         };
         session.catch_up().await?;
-        self.standing.set(&self.place, true);
+        self.parts.standing.set(&self.place, true);
         backoff.reset();
         tokio::select! {
             cause = probed(connection, &ears) => cause,
@@ -126,17 +132,17 @@ impl Session<'_> {
 
     /// Does what there is to do.
     async fn catch_up(&mut self) -> RedisResult<()> {
-        while let Some(work) = self.link.wanted.work(&self.link.place) {
+        while let Some(work) = self.link.parts.wanted.work(&self.link.place) {
             self.carry_out(work).await?;
         }
         Ok(())
     }
 
     async fn carry_out(&mut self, mut work: Work) -> RedisResult<()> {
-        let interrupted = self.link.joined.at(&work.returning);
+        let interrupted = self.link.parts.joined.at(&work.returning);
         if !interrupted.is_empty() {
             let interrupted = Push::Interrupted(interrupted);
-            self.link.inlet.insert(interrupted).await;
+            self.link.parts.inlet.insert(interrupted).await;
         }
         let connection = &mut self.connection;
         if !work.subscribe.is_empty() {
@@ -163,12 +169,12 @@ impl Session<'_> {
         let refused = self.sharded("SSUBSCRIBE", &work.ssubscribe).await?;
         work.ssubscribe.retain(|name| !refused.contains(name));
         work.returning.retain(|name| !refused.contains(name));
-        self.link.wanted.done(&self.link.place, &work);
+        self.link.parts.wanted.done(&self.link.place, &work);
         self.resume(&work.returning).await?;
         self.stand(&work).await;
         if !refused.is_empty() {
             sleep(REFUSED).await;
-            self.link.wanted.refused(&self.link.place, &refused);
+            self.link.parts.wanted.refused(&self.link.place, &refused);
         }
         Ok(())
     }
@@ -191,7 +197,7 @@ impl Session<'_> {
                     if meant.is_some_and(|meant| meant != slot(name)) {
                         return Err(out_of_step());
                     }
-                    self.link.hints.heed(&error);
+                    self.link.parts.hints.heed(&error);
                     refused.push(name.clone());
                 }
                 Err(error) => return Err(error),
@@ -204,10 +210,10 @@ impl Session<'_> {
     /// without a next message.
     async fn resume(&self, returning: &[Arc<str>]) -> RedisResult<()> {
         let link = self.link;
-        for batch in link.joined.active_at(returning).chunks(BATCH) {
+        for batch in link.parts.joined.active_at(returning).chunks(BATCH) {
             let mut pipe = redis::pipe();
             for address in batch {
-                pipe.hgetall(link.keys.names(address).meta);
+                pipe.hgetall(link.parts.keys.names(address).meta);
             }
             let asked = async {
                 let live = link.door.live().await.ok_or_else(too_late)?;
@@ -218,7 +224,7 @@ impl Session<'_> {
             let metas: Vec<HashMap<String, String>> = asked.unwrap_or_else(|_| Err(too_late()))?;
             let lineages = metas.iter().map(history::lineage);
             let resumed = batch.iter().cloned().zip(lineages).collect();
-            link.inlet.insert(Push::Resumed(resumed)).await;
+            link.parts.inlet.insert(Push::Resumed(resumed)).await;
         }
         Ok(())
     }
@@ -226,13 +232,16 @@ impl Session<'_> {
     /// Tells whether what belongs to no topic stands now, and whether it was interrupted.
     async fn stand(&mut self, work: &Work) {
         let link = self.link;
-        let control = link.keys.control();
+        let control = link.parts.keys.control();
         let among = |names: &[Arc<str>]| names.iter().any(|name| **name == *control);
         if among(&work.returning) {
-            link.inlet.insert(Push::Standing).await;
+            link.parts.inlet.insert(Push::Standing).await;
         }
         if among(&work.subscribe) {
-            self.plain = Some(Plain(&link.standing, link.standing.plain_stands()));
+            self.plain = Some(Plain(
+                &link.parts.standing,
+                link.parts.standing.plain_stands(),
+            ));
         }
     }
 }

@@ -5,15 +5,8 @@
 use super::backoff::Backoff;
 use super::commands::Doors;
 use super::door::Door;
-use super::follow::Hints;
-use super::joined::Joined;
-use super::keys::Keys;
-use super::link::Link;
-use super::pump::Inlet;
-use super::server::Source;
-use super::standing::Standing;
+use super::link::{Link, Parts};
 use super::topology::{Node, Place, Topology};
-use super::wanted::Wanted;
 use crate::tasks::Essential;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -21,15 +14,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::watch;
 
-/// What every connection needs to know.
+/// What begins and ends connections.
 pub struct Nodes {
-    pub keys: Keys,
-    pub source: Source,
-    pub wanted: Arc<Wanted>,
-    pub joined: Arc<Joined>,
-    pub inlet: Inlet,
-    pub standing: Arc<Standing>,
-    pub hints: Hints,
+    pub parts: Parts,
     pub essential: Essential,
     /// The slot whose server hears what is not sharded.
     pub home: u16,
@@ -58,7 +45,7 @@ impl Nodes {
         let mut running = Running::default();
         while topology.changed().await.is_ok() {
             let now = topology.borrow_and_update().clone();
-            self.wanted.serve(&now);
+            self.parts.wanted.serve(&now);
             self.change(&mut running, &now, &mut random);
             let by_node = running.doors.iter();
             let by_node = by_node.map(|(node, (door, _))| (node.clone(), door.clone()));
@@ -74,7 +61,7 @@ impl Nodes {
         running.links.retain(|place, _| {
             let stays = places.contains(place);
             if !stays {
-                self.standing.forget(place);
+                self.parts.standing.forget(place);
             }
             stays
         });
@@ -101,22 +88,16 @@ impl Nodes {
 
     fn open(&self, node: &Node, random: &mut StdRng) -> (Door, Alive) {
         let backoff = Backoff::new(random.next_u64());
-        let (hints, source) = (self.hints.clone(), self.source.clone());
+        let (hints, source) = (self.parts.hints.clone(), self.parts.source.clone());
         let (door, keep) = Door::new(source, node.clone(), hints, backoff);
         (door, self.start("redis commands", keep))
     }
 
     fn link(&self, place: &Place, door: &Door, random: &mut StdRng) -> Alive {
         let link = Link {
-            keys: self.keys.clone(),
-            source: self.source.clone(),
+            parts: self.parts.clone(),
             place: place.clone(),
             door: door.clone(),
-            wanted: self.wanted.clone(),
-            joined: self.joined.clone(),
-            inlet: self.inlet.clone(),
-            standing: self.standing.clone(),
-            hints: self.hints.clone(),
         };
         let backoff = Backoff::new(random.next_u64());
         self.start("redis subscription", link.run(backoff))

@@ -11,12 +11,12 @@ use super::ingest::Ingest;
 use super::joined::Joined;
 use super::keys::Keys;
 use super::lease::{Desk, Lease};
+use super::link::Parts;
 use super::nodes::Nodes;
 use super::number::Numbering;
 use super::presence::Presence;
 use super::publish::Publisher;
 use super::pump::{Inlet, Pump};
-use super::server::Source;
 use super::sessions::{Sessions, Sweep};
 use super::standing::{Plain, Standing};
 use super::topology::{Topology, slot};
@@ -81,19 +81,16 @@ pub fn start(
     let (sessions, teller) = Sessions::new(keys.clone(), commands.clone());
     tasks.run("redis sessions", teller.run());
     let (inlet, outlet) = Inlet::new();
-    let nodes = Nodes {
+    let parts = Parts {
         keys: keys.clone(),
-        source: source.clone(),
+        source,
         wanted: wanted.clone(),
         joined: joined.clone(),
         inlet,
         standing: standing.clone(),
         hints,
-        essential: essential.clone(),
-        home,
-        seed,
     };
-    connect(&tasks, source, given, nodes, doors);
+    connect(&tasks, parts, given, doors, (home, seed));
     let pump = Pump {
         outlet,
         keys: keys.clone(),
@@ -126,20 +123,26 @@ pub fn start(
 /// What learns who serves, and keeps the connections to them.
 fn connect(
     tasks: &Tasks<'_>,
-    source: Source,
+    parts: Parts,
     hints: mpsc::Receiver<Hint>,
-    nodes: Nodes,
     doors: watch::Sender<Arc<Doors>>,
+    (home, seed): (u16, u64),
 ) {
-    let backoff = Backoff::new(!nodes.seed);
     let topology = watch::Sender::<Arc<Topology>>::default();
-    tasks.run("redis servers", nodes.run(topology.subscribe(), doors));
     let follower = Follower {
-        source,
+        source: parts.source.clone(),
         topology,
         hints,
-        backoff,
+        backoff: Backoff::new(!seed),
     };
+    let nodes = Nodes {
+        parts,
+        essential: tasks.essential.clone(),
+        home,
+        seed,
+    };
+    let known = follower.topology.subscribe();
+    tasks.run("redis servers", nodes.run(known, doors));
     tasks.run("redis topology", follower.run());
 }
 
