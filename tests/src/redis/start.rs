@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+/// How long a start may take: a server with much on its disk reads it first, on a busy machine.
+const START: Duration = Duration::from_secs(60);
 /// How often a start is tried when another process took the port meanwhile.
 const PORT_TRIES: usize = 5;
 
@@ -218,7 +220,7 @@ impl Setup {
     /// Whether it came up; false when it ended because the port was taken.
     async fn answers(&self, ports: Ports, process: &mut Process) -> bool {
         let client = self.client(ports);
-        let end = std::time::Instant::now() + crate::wait::DEADLINE;
+        let end = std::time::Instant::now() + START;
         loop {
             if process.ended().is_some() {
                 assert!(

@@ -52,6 +52,9 @@ pub struct Link {
     pub door: Door,
 }
 
+/// What `HGETALL` of a meta answers.
+type Meta = HashMap<String, String>;
+
 /// The subscriptions that belong to no topic stand on this connection, for as long as it lives.
 struct Plain<'a>(&'a Standing, u64);
 
@@ -67,6 +70,14 @@ struct Session<'a> {
     ears: Arc<Ears>,
     connection: MultiplexedConnection,
     plain: Option<Plain<'a>>,
+    fleet: Fleet,
+}
+
+/// What became of the channel of the fleet, which stands for all that belongs to no topic, and was not told yet.
+#[derive(Default)]
+struct Fleet {
+    subscribed: bool,
+    returned: bool,
 }
 
 impl Link {
@@ -110,13 +121,17 @@ impl Link {
             ears: ears.clone(),
             connection: connection.clone(),
             plain: None,
+            fleet: Fleet::default(),
         };
-        session.catch_up().await?;
-        self.parts.standing.set(&self.place, true);
-        backoff.reset();
+        let serving = async {
+            session.catch_up().await?;
+            self.parts.standing.set(&self.place, true);
+            backoff.reset();
+            session.serve(&mut changes).await
+        };
         tokio::select! {
             cause = probed(connection, &ears) => cause,
-            cause = session.serve(&mut changes) => cause,
+            cause = serving => cause,
             cause = ears.lost() => Ok(cause),
         }
     }
@@ -135,6 +150,7 @@ impl Session<'_> {
         while let Some(work) = self.link.parts.wanted.work(&self.link.place) {
             self.carry_out(work).await?;
         }
+        self.stand().await;
         Ok(())
     }
 
@@ -171,7 +187,10 @@ impl Session<'_> {
         work.returning.retain(|name| !refused.contains(name));
         self.link.parts.wanted.done(&self.link.place, &work);
         self.resume(&work.returning).await?;
-        self.stand(&work).await;
+        let control = self.link.parts.keys.control();
+        let among = |names: &[Arc<str>]| names.iter().any(|name| **name == *control);
+        self.fleet.subscribed |= among(&work.subscribe);
+        self.fleet.returned |= among(&work.returning);
         if !refused.is_empty() {
             sleep(REFUSED).await;
             self.link.parts.wanted.refused(&self.link.place, &refused);
@@ -212,6 +231,7 @@ impl Session<'_> {
         let link = self.link;
         for batch in link.parts.joined.active_at(returning).chunks(BATCH) {
             let mut pipe = redis::pipe();
+            pipe.ignore_errors();
             for address in batch {
                 pipe.hgetall(link.parts.keys.names(address).meta);
             }
@@ -221,27 +241,29 @@ impl Session<'_> {
                 metas.inspect_err(|error| link.door.judge(&live, error))
             };
             let asked = timeout(RESPONSE, asked).await;
-            let metas: Vec<HashMap<String, String>> = asked.unwrap_or_else(|_| Err(too_late()))?;
-            let lineages = metas.iter().map(history::lineage);
-            let resumed = batch.iter().cloned().zip(lineages).collect();
+            let metas: Vec<RedisResult<Meta>> = asked.unwrap_or_else(|_| Err(too_late()))?;
+            let mut resumed = Vec::with_capacity(batch.len());
+            for (address, meta) in batch.iter().zip(metas) {
+                match meta {
+                    Ok(meta) => resumed.push((address.clone(), history::lineage(&meta))),
+                    // Whoever serves it in a moment sends us away here, and is read then.
+                    Err(error) if served_elsewhere(&error) => link.parts.hints.heed(&error),
+                    Err(error) => return Err(error),
+                }
+            }
             link.parts.inlet.insert(Push::Resumed(resumed)).await;
         }
         Ok(())
     }
 
-    /// Tells whether what belongs to no topic stands now, and whether it was interrupted.
-    async fn stand(&mut self, work: &Work) {
-        let link = self.link;
-        let control = link.parts.keys.control();
-        let among = |names: &[Arc<str>]| names.iter().any(|name| **name == *control);
-        if among(&work.returning) {
-            link.parts.inlet.insert(Push::Standing).await;
+    /// Tells, when all of it was done, whether what belongs to no topic stands now, and whether it was interrupted.
+    async fn stand(&mut self) {
+        let (parts, fleet) = (&self.link.parts, std::mem::take(&mut self.fleet));
+        if fleet.returned {
+            parts.inlet.insert(Push::Standing).await;
         }
-        if among(&work.subscribe) {
-            self.plain = Some(Plain(
-                &link.parts.standing,
-                link.parts.standing.plain_stands(),
-            ));
+        if fleet.subscribed {
+            self.plain = Some(Plain(&parts.standing, parts.standing.plain_stands()));
         }
     }
 }

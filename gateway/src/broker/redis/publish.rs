@@ -158,8 +158,9 @@ impl Publisher {
             failure if failure.passes() => {
                 (PublishError::OutcomeUnknown(failure.to_string()), true)
             }
+            // An error that says neither may have come in the middle of the script.
             Failure::Late | Failure::Redis(_) => {
-                (PublishError::Refused(failure.to_string()), false)
+                (PublishError::OutcomeUnknown(failure.to_string()), false)
             }
         }
     }

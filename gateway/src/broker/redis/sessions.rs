@@ -14,7 +14,7 @@ use std::convert::Infallible;
 use std::sync::LazyLock;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Events that wait to be told. The second half is for ends, so that whatever was told ends, too.
 const MOST_WAITING: usize = 65_536;
@@ -161,10 +161,13 @@ impl Teller {
     pub async fn run(mut self) {
         let mut events = Vec::with_capacity(BATCH);
         let mut living = false;
+        // However many events come meanwhile.
+        let mut due = interval(ALIVE);
+        due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
-                () = sleep(ALIVE), if living => self.live().await,
+                _ = due.tick(), if living => self.live().await,
                 count = self.events.recv_many(&mut events, BATCH) => {
                     if count == 0 {
                         return;

@@ -76,7 +76,10 @@ impl Standing {
         if before == Some(true) && !stands {
             self.reconnects().inc();
         }
-        self.tell(true);
+        // That it is up again is told once a second, when commands are, too.
+        if !self.all() {
+            self.tell(false);
+        }
     }
 
     /// `place` is no server of this Redis any more.
@@ -84,7 +87,10 @@ impl Standing {
         if self.places.lock().remove(place) == Some(true) {
             self.reconnects().inc();
         }
-        self.tell(true);
+        // That it is up again is told once a second, when commands are, too.
+        if !self.all() {
+            self.tell(false);
+        }
     }
 
     /// Those that belong to no topic stand; for [`Self::plain_ended`].
@@ -148,6 +154,7 @@ mod tests {
         assert!(!standing.all() && standing.of(&a) && !standing.of(&b));
         standing.forget(&b);
         assert!(standing.all());
+        standing.tell(true);
         assert_eq!(figures(&standing), (1, 0));
         standing.set(&a, false);
         assert_eq!(figures(&standing), (0, 1));

@@ -133,10 +133,16 @@ impl Wanted {
         for name in names {
             let want = state.names.entry(name.clone()).or_default();
             want.count += 1;
-            if want.count == 1
-                && let Some(lane) = state.lane_of(self.home, name)
-            {
+            if want.count > 1 {
+                continue;
+            }
+            if let Some(lane) = state.lane_of(self.home, name) {
                 lane.dirty.push_back(name.clone());
+                // Given up a moment ago, and not yet on the connection: it stands as it stood.
+                let stood = lane.confirmed.contains(name);
+                if let Some(want) = state.names.get_mut(name) {
+                    want.stood = stood;
+                }
             }
         }
         drop(state);
@@ -214,6 +220,10 @@ impl Wanted {
             let here = state.place(self.home, &name).as_ref() == Some(place);
             let wanted = want.is_some() && here;
             if wanted != lane.confirmed.contains(&name) && taken.insert(name.clone()) {
+                if !wanted {
+                    // From here on nobody may take it for one that stands.
+                    lane.confirmed.remove(&name);
+                }
                 if let (Name::Channel(text) | Name::Sharded(text), true, Some(true)) =
                     (&name, wanted, want.map(|want| want.stood))
                 {
@@ -226,7 +236,7 @@ impl Wanted {
         (!taken.is_empty()).then_some(work)
     }
 
-    /// The server confirmed `work`.
+    /// The server confirmed the subscriptions of `work`.
     pub fn done(&self, place: &Place, work: &Work) {
         let mut state = self.state.lock();
         let State { names, lanes, .. } = &mut *state;
@@ -241,12 +251,6 @@ impl Wanted {
                 want.stood = true;
             }
             lane.confirmed.insert(name);
-        }
-        let channels = work.unsubscribe.iter().cloned().map(Name::Channel);
-        let patterns = work.punsubscribe.iter().cloned().map(Name::Pattern);
-        let sharded = work.sunsubscribe.iter().cloned().map(Name::Sharded);
-        for name in channels.chain(patterns).chain(sharded) {
-            lane.confirmed.remove(&name);
         }
         drop(state);
         self.progress.send_modify(|count| *count += 1);

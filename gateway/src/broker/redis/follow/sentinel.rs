@@ -17,6 +17,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// In this time every gateway has looked, and Sentinels have told each other.
 const LET_GO: Duration = Duration::from_millis(750);
 
+/// The least answers that make Sentinels believed which say something older than before.
+const OLDER: usize = 3;
+
 /// What a Sentinel says of a master.
 struct Said {
     master: Node,
@@ -28,23 +31,28 @@ struct Said {
 #[derive(Default)]
 struct Newest {
     epoch: u64,
-    /// Older answers since then, one after the other.
-    older: usize,
+    /// Those that said something older since then, and how often they did, one after the other.
+    older: Vec<Node>,
+    times: usize,
 }
 
 impl Newest {
-    /// Whether an answer is to be believed. One that is older than another is not, unless every one of the
-    /// `sentinels` says so: then they were set up anew.
-    fn takes(&mut self, epoch: u64, sentinels: usize) -> bool {
-        self.older = if epoch < self.epoch {
-            self.older + 1
-        } else {
-            0
-        };
-        if self.older > 0 && self.older < sentinels {
-            return false;
+    /// Whether what `sentinel` says is to be believed. What is older than what another one said is not, unless every
+    /// one of the `sentinels` says so, three times together at least: then they were set up anew.
+    fn takes(&mut self, sentinel: &Node, epoch: u64, sentinels: usize) -> bool {
+        if epoch < self.epoch {
+            self.times += 1;
+            if !self.older.contains(sentinel) {
+                self.older.push(sentinel.clone());
+            }
+            if self.older.len() < sentinels || self.times < OLDER {
+                return false;
+            }
         }
-        (self.epoch, self.older) = (epoch, 0);
+        *self = Self {
+            epoch,
+            ..Self::default()
+        };
         true
     }
 }
@@ -85,7 +93,7 @@ async fn session(
         let Some(said) = read(&fields, address) else {
             return Ok(Ended::Useless("an answer that names no master".into()));
         };
-        if !newest.takes(said.epoch, sentinels) {
+        if !newest.takes(sentinel, said.epoch, sentinels) {
             return Ok(Ended::Useless("it is behind other Sentinels".into()));
         }
         change(follower, said.master).await;
@@ -125,15 +133,49 @@ fn read(fields: &HashMap<String, String>, address: Option<(String, u16)>) -> Opt
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(newest: &mut Newest, sentinels: usize, said: &[(&str, u64, bool)]) {
+        for &(host, epoch, taken) in said {
+            let sentinel = Node::new(host, 1);
+            let takes = newest.takes(&sentinel, epoch, sentinels);
+            assert_eq!(takes, taken, "{host} says {epoch}");
+        }
+    }
+
     #[test]
     fn a_sentinel_that_is_behind_is_not_believed_unless_all_are() {
         let mut newest = Newest::default();
-        assert!(newest.takes(4, 3));
-        assert!(!newest.takes(3, 3));
-        assert!(newest.takes(5, 3));
-        assert!(!newest.takes(1, 3) && !newest.takes(1, 3));
-        assert!(newest.takes(1, 3), "set up anew");
-        assert!(newest.takes(1, 3) && newest.takes(2, 3));
+        check(
+            &mut newest,
+            3,
+            &[("a", 4, true), ("b", 3, false), ("a", 5, true)],
+        );
+        check(
+            &mut newest,
+            3,
+            &[("b", 1, false), ("b", 1, false), ("b", 1, false)],
+        );
+        check(
+            &mut newest,
+            3,
+            &[("a", 1, false), ("c", 1, true), ("a", 1, true)],
+        );
+    }
+
+    #[test]
+    fn behind_one_name_may_be_several_sentinels() {
+        let mut newest = Newest::default();
+        check(
+            &mut newest,
+            1,
+            &[("a", 4, true), ("a", 3, false), ("a", 3, false)],
+        );
+        check(
+            &mut newest,
+            1,
+            &[("a", 4, true), ("a", 0, false), ("a", 0, false)],
+        );
+        check(&mut newest, 1, &[("a", 0, true)]);
     }
 
     #[test]
@@ -145,11 +187,5 @@ mod tests {
         assert_eq!((said.master, said.epoch), (Node::new("new", 6380), 4));
         assert!(read(&fields, None).is_none());
         assert!(read(&HashMap::new(), Some(("new".into(), 6380))).is_none());
-    }
-
-    #[test]
-    fn a_lone_sentinel_is_always_believed() {
-        let mut newest = Newest::default();
-        assert!(newest.takes(4, 1) && newest.takes(0, 1));
     }
 }

@@ -84,6 +84,37 @@ fn a_new_connection_has_everything_to_do_and_what_stood_returns() {
 }
 
 #[test]
+fn what_is_wanted_again_before_it_was_given_up_on_the_connection_stands_as_it_stood() {
+    let wanted = one();
+    wanted.want(&names(&["a"]));
+    wanted.done(&here(), &wanted.work(&here()).unwrap());
+    wanted.unwant(&names(&["a"]));
+    wanted.want(&names(&["a"]));
+    assert_eq!(wanted.work(&here()), None);
+    wanted.restart(&here());
+    assert_eq!(wanted.work(&here()).unwrap().returning, [Arc::from("a")]);
+}
+
+#[tokio::test]
+async fn what_is_being_given_up_does_not_stand_for_whoever_wants_it_again() {
+    let wanted = one();
+    wanted.want(&names(&["a"]));
+    wanted.done(&here(), &wanted.work(&here()).unwrap());
+    wanted.unwant(&names(&["a"]));
+    let giving_up = wanted.work(&here()).unwrap();
+    wanted.want(&names(&["a"]));
+    let a = names(&["a"]);
+    let mut standing = Box::pin(wanted.standing(&a));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(standing.as_mut().poll(&mut context).is_pending());
+    wanted.done(&here(), &giving_up);
+    let again = wanted.work(&here()).unwrap();
+    assert!(again.subscribe.len() == 1 && again.returning.is_empty());
+    wanted.done(&here(), &again);
+    assert_eq!(standing.await, wanted.session());
+}
+
+#[test]
 fn work_comes_in_batches() {
     let wanted = one();
     let many: Vec<String> = (0..=BATCH).map(|index| index.to_string()).collect();
