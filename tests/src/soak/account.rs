@@ -57,6 +57,8 @@ struct Sequence {
     /// Where the newest one stood.
     at: Option<Position>,
     missed: Vec<u64>,
+    /// The newest that came again behind a gap that goes back; none: nothing may come again.
+    back: Option<u64>,
 }
 
 /// What has one position in the cursor of a stream: a topic, or all topics of a Channel.
@@ -133,8 +135,14 @@ impl Account {
         let Some((line, at)) = found.into_iter().find(|(line, _)| line.name == channel) else {
             return self.foreign(format!("a gap of {channel}"));
         };
+        // An epoch that the server has forgotten: all that is kept comes again.
+        let back = line
+            .at
+            .zip(at)
+            .is_some_and(|(from, to)| from.epoch != to.epoch && to.offset < from.offset);
         line.at = at;
         for sequence in line.sequences.values_mut() {
+            sequence.back = back.then_some(0);
             sequence.next = match sequence.next {
                 Next::AtMost(_) => Next::From(1),
                 Next::Exactly(number) | Next::From(number) => Next::From(number),
@@ -167,7 +175,7 @@ impl Account {
             return;
         };
         match sequence.take(said.number, at) {
-            Taken::Next => {}
+            Taken::Next | Taken::Back => {}
             Taken::Needless => self.needless += 1,
             Taken::Lost(first) => self.faults.push(Fault::Lost {
                 topic: key.0,
@@ -233,6 +241,8 @@ fn follows(from: Position, to: Position) -> bool {
 
 enum Taken {
     Next,
+    /// Heard before, and behind a gap that said so.
+    Back,
     Needless,
     Lost(u64),
     Late,
@@ -247,6 +257,7 @@ impl Sequence {
             next,
             at: None,
             missed: Vec::new(),
+            back: None,
         }
     }
 
@@ -259,7 +270,7 @@ impl Sequence {
         if number < least {
             return self.behind(number, least, at);
         }
-        self.at = at;
+        (self.at, self.back) = (at, None);
         let next = match self.source {
             Source::Http => Next::Exactly(number + 1),
             Source::Raw => Next::From(number + 1),
@@ -282,6 +293,10 @@ impl Sequence {
         if let Some(index) = self.missed.iter().position(|&missed| missed == number) {
             self.missed.swap_remove(index);
             return Taken::Late;
+        }
+        if self.back.is_some_and(|last| number > last) {
+            self.back = Some(number);
+            return Taken::Back;
         }
         match (self.at, at) {
             (Some(first), Some(second)) if number + 1 == least && first.epoch != second.epoch => {

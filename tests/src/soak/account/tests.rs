@@ -137,6 +137,20 @@ fn a_gap_of_another_topic_explains_nothing() {
 }
 
 #[test]
+fn behind_a_gap_that_goes_back_to_another_epoch_what_is_kept_comes_again_once() {
+    let mut account = opened(1);
+    for number in 1..5 {
+        account.a(number);
+    }
+    account.gap("a", "cccccc-2~bbbbbb-0");
+    for number in [3, 4, 5, 5] {
+        let id = format!("cccccc-{number}~bbbbbb-0");
+        account.says(Source::Http, number, &id);
+    }
+    account.found(&["a: cccccc-5 came after cccccc-5", "a: 5 came twice"]);
+}
+
+#[test]
 fn a_gap_after_the_hole_explains_nothing() {
     let mut account = opened(1);
     account.a(1);
