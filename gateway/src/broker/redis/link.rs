@@ -23,13 +23,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// How often the connection hears itself, and how long that may take.
 const PROBE: Duration = Duration::from_secs(2);
 /// Time for the answer to one command here.
 const RESPONSE: Duration = Duration::from_secs(2);
-/// Before channels are tried again that the server did not serve.
+/// How often channels are tried again that the server did not serve.
 const REFUSED: Duration = Duration::from_millis(50);
 
 /// What every connection to a Redis needs to know.
@@ -71,6 +71,9 @@ struct Session<'a> {
     connection: MultiplexedConnection,
     plain: Option<Plain<'a>>,
     fleet: Fleet,
+    /// Sharded channels of slots that the server does not serve, or not wholly: they are on their way to or from
+    /// another one. At most all.
+    refused: Vec<Arc<str>>,
 }
 
 /// What became of the channel of the fleet, which stands for all that belongs to no topic, and was not told yet.
@@ -122,6 +125,7 @@ impl Link {
             connection: connection.clone(),
             plain: None,
             fleet: Fleet::default(),
+            refused: Vec::new(),
         };
         let serving = async {
             session.catch_up().await?;
@@ -139,10 +143,21 @@ impl Link {
 
 impl Session<'_> {
     async fn serve(&mut self, changes: &mut watch::Receiver<u64>) -> RedisResult<&'static str> {
-        while changes.changed().await.is_ok() {
+        let mut again = interval(REFUSED);
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let refused = !self.refused.is_empty();
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    return Ok("the keeper ends");
+                },
+                _ = again.tick(), if refused => {
+                    let refused = std::mem::take(&mut self.refused);
+                    self.link.parts.wanted.refused(&self.link.place, refused);
+                }
+            }
             self.catch_up().await?;
         }
-        Ok("the keeper ends")
     }
 
     /// Does what there is to do.
@@ -182,19 +197,16 @@ impl Session<'_> {
             // Sent away in the same moment: answers and commands may be out of step from here on.
             return Err(out_of_step());
         }
-        let refused = self.sharded("SSUBSCRIBE", &work.ssubscribe).await?;
+        let mut refused = self.sharded("SSUBSCRIBE", &work.ssubscribe).await?;
         work.ssubscribe.retain(|name| !refused.contains(name));
         work.returning.retain(|name| !refused.contains(name));
+        self.refused.append(&mut refused);
         self.link.parts.wanted.done(&self.link.place, &work);
         self.resume(&work.returning).await?;
         let control = self.link.parts.keys.control();
         let among = |names: &[Arc<str>]| names.iter().any(|name| **name == *control);
         self.fleet.subscribed |= among(&work.subscribe);
         self.fleet.returned |= among(&work.returning);
-        if !refused.is_empty() {
-            sleep(REFUSED).await;
-            self.link.parts.wanted.refused(&self.link.place, &refused);
-        }
         Ok(())
     }
 
@@ -226,8 +238,8 @@ impl Session<'_> {
     }
 
     /// Reads what is remembered of addresses whose subscription was interrupted, so that a lost tail is found
-    /// without a next message.
-    async fn resume(&self, returning: &[Arc<str>]) -> RedisResult<()> {
+    /// without a next message. What cannot be read here now is subscribed to anew, and read then.
+    async fn resume(&mut self, returning: &[Arc<str>]) -> RedisResult<()> {
         let link = self.link;
         for batch in link.parts.joined.active_at(returning).chunks(BATCH) {
             let mut pipe = redis::pipe();
@@ -246,8 +258,11 @@ impl Session<'_> {
             for (address, meta) in batch.iter().zip(metas) {
                 match meta {
                     Ok(meta) => resumed.push((address.clone(), history::lineage(&meta))),
-                    // Whoever serves it in a moment sends us away here, and is read then.
-                    Err(error) if served_elsewhere(&error) => link.parts.hints.heed(&error),
+                    Err(error) if served_elsewhere(&error) => {
+                        link.parts.hints.heed(&error);
+                        let channel = link.parts.keys.channel(address);
+                        self.refused.push(channel.into());
+                    }
                     Err(error) => return Err(error),
                 }
             }

@@ -224,9 +224,8 @@ impl Wanted {
                     // From here on nobody may take it for one that stands.
                     lane.confirmed.remove(&name);
                 }
-                if let (Name::Channel(text) | Name::Sharded(text), true, Some(true)) =
-                    (&name, wanted, want.map(|want| want.stood))
-                {
+                let returns = wanted && want.is_some_and(|want| want.stood);
+                if let (true, Name::Channel(text) | Name::Sharded(text)) = (returns, &name) {
                     work.returning.push(text.clone());
                 }
                 work.add(name, wanted);
@@ -256,12 +255,15 @@ impl Wanted {
         self.progress.send_modify(|count| *count += 1);
     }
 
-    /// The server does not serve these sharded channels; they are tried again, there or wherever they are served.
-    pub fn refused(&self, place: &Place, names: &[Arc<str>]) {
+    /// The server does not serve these sharded channels, or not all of them; they are subscribed to anew, there or
+    /// wherever they are served.
+    pub fn refused(&self, place: &Place, names: Vec<Arc<str>>) {
         let mut state = self.state.lock();
         if let Some(lane) = state.lanes.get_mut(place) {
-            let names = names.iter().cloned().map(Name::Sharded);
-            lane.dirty.extend(names);
+            for name in names.into_iter().map(Name::Sharded) {
+                lane.confirmed.remove(&name);
+                lane.dirty.push_back(name);
+            }
         }
     }
 

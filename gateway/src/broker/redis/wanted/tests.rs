@@ -155,9 +155,9 @@ fn what_a_server_does_not_serve_is_tried_again() {
     let (from, to) = (sharded("here"), sharded("there"));
     wanted.want(&[Name::Sharded("foo".into())]);
     let work = wanted.work(&from).unwrap();
-    wanted.refused(&from, &work.ssubscribe);
+    wanted.refused(&from, work.ssubscribe.clone());
     assert_eq!(wanted.work(&from).unwrap(), work);
-    wanted.refused(&from, &work.ssubscribe);
+    wanted.refused(&from, work.ssubscribe.clone());
     wanted.serve(&two(12_000));
     assert_eq!(wanted.work(&from), None);
     assert!(wanted.work(&to).is_some());
