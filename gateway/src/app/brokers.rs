@@ -15,6 +15,7 @@ use crds::policy::{Login, RedisServer};
 use crds::secret::Secret;
 use crds::targets::Targets;
 use parking_lot::Mutex;
+use std::collections::HashMap;
 use std::fs::File;
 use std::future::Future;
 use std::io::{ErrorKind, Read};
@@ -92,15 +93,15 @@ async fn first_answer(redis: Arc<OnceLock<Arc<Redis>>>) {
 /// Where the gateway's own server is, and the folder with what lets it in.
 struct Own {
     settings: RedisSettings,
-    /// The folder is read before each connect, the same fault told once a minute.
-    complaint: Mutex<Complaint>,
+    /// By file, of which there are seven: the folder is read before each connect, a fault told once a minute.
+    complaints: Mutex<HashMap<&'static str, Complaint>>,
 }
 
 impl Own {
     fn new(settings: RedisSettings) -> Self {
         Self {
             settings,
-            complaint: Mutex::default(),
+            complaints: Mutex::default(),
         }
     }
 
@@ -123,7 +124,7 @@ impl Own {
         }
     }
 
-    fn line(&self, name: &str) -> Option<String> {
+    fn line(&self, name: &'static str) -> Option<String> {
         match String::from_utf8(self.file(name)?) {
             // Editors and `echo` end a file with a line ending that is no part of the password.
             Ok(text) => Some(text.trim_end_matches(['\r', '\n']).to_owned()),
@@ -134,7 +135,7 @@ impl Own {
         }
     }
 
-    fn file(&self, name: &str) -> Option<Vec<u8>> {
+    fn file(&self, name: &'static str) -> Option<Vec<u8>> {
         let path = self.settings.secret_dir.as_ref()?.join(name);
         let mut bytes = Vec::new();
         let read = File::open(path);
@@ -147,9 +148,12 @@ impl Own {
         None
     }
 
-    fn complain(&self, file: &str, error: &str) {
-        if let Some(times) = self.complaint.lock().due(clock::now().steady) {
-            tracing::warn!(file, times, error, "file of the redis secret");
+    fn complain(&self, file: &'static str, error: &str) {
+        let mut complaints = self.complaints.lock();
+        let complaint = complaints.entry(file).or_default();
+        if let Some(times) = complaint.due(clock::now().steady) {
+            let dir = &self.settings.secret_dir;
+            tracing::warn!(?dir, file, times, error, "file of the redis secret");
         }
     }
 }
@@ -193,7 +197,12 @@ mod tests {
         let read = own.server();
         fs::remove_dir_all(&dir).unwrap();
         assert_eq!((read.password, read.ca), (None, None));
-        // The first was told, the second waits for its minute.
-        assert_eq!(own.complaint.lock().due(clock::now().steady), None);
+        own.server();
+        let mut complaints = own.complaints.lock();
+        for file in ["ca.crt", "password"] {
+            let complaint = complaints.get_mut(file).expect("told");
+            let due = complaint.due(clock::now().steady);
+            assert_eq!(due, None, "{file} waits for its minute");
+        }
     }
 }
