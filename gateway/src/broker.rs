@@ -223,14 +223,9 @@ pub trait Broker: Send + Sync + 'static {
     /// `memory` or `redis`.
     fn kind(&self) -> &'static str;
 
-    /// Whether all of it answers and its subscriptions stand.
-    fn up(&self) -> bool {
-        true
-    }
-
     /// Whether what serves `address` answers and is heard; while not, new streams are asked to come back.
     fn reaches(&self, _address: &Address) -> bool {
-        self.up()
+        true
     }
 
     /// The Channels that it serves now; called for each new Snapshot.

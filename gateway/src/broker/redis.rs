@@ -1,6 +1,6 @@
 //! Keeps messages in Redis, so that many gateways serve the same topics.
 //!
-//! Owns: the two connections to each server of one Redis and the tasks that keep them. Never: one connection
+//! Owns: the few connections to each server of one Redis and the tasks that keep them. Never: one connection
 //! per topic or stream. Used by: `topics`, as a [`Broker`]. `redis` the crate is named only here and below.
 
 mod backoff;
@@ -118,8 +118,14 @@ impl Redis {
         start::start(settings, metrics, sink, essential)
     }
 
+    /// Whether all servers answer and all subscriptions stand.
+    #[must_use]
+    pub fn up(&self) -> bool {
+        self.commands.up() && self.standing.all()
+    }
+
     /// Waits for the first configuration, and then until somebody numbers raw messages if any are to be
-    /// numbered, but not for ever. The server should be [`Broker::up`].
+    /// numbered, but not for ever. The server should be [`Self::up`].
     pub async fn numbering(&self) {
         let mut applied = self.applied.subscribe();
         // The senders live in `self`.
@@ -186,15 +192,9 @@ impl Broker for Redis {
         "redis"
     }
 
-    fn up(&self) -> bool {
-        self.commands.up() && self.standing.all()
-    }
-
     fn reaches(&self, address: &Address) -> bool {
-        let meta = self.keys.names(address).meta;
-        let server = self.commands.server_of(&meta);
-        let place = server.map(|server| self.keys.hears_at(server));
-        self.commands.reach(&meta) && place.is_some_and(|place| self.standing.of(&place))
+        let server = self.commands.reached(&self.keys.channel(address));
+        server.is_some_and(|server| self.standing.of(&self.keys.hears_at(server)))
     }
 
     fn tend(&self, _now: Now) {

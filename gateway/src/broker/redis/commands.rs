@@ -3,10 +3,11 @@
 //! Owns: the way from a key to its server, and the time limit of every call. Never: repeats a command, since
 //! only its caller knows whether that is safe. Used by: everything under `redis` that asks.
 
+use super::declined::declined;
 use super::door::{Door, Live, loses};
 use super::follow::Hints;
 use super::topology::{Node, Topology, slot};
-use crate::broker::Unavailable;
+use crate::broker::{Declined, Unavailable};
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::collections::HashMap;
@@ -79,24 +80,9 @@ impl Failure {
     pub fn passes(&self) -> bool {
         match self {
             Self::Disconnected | Self::Late => true,
-            Self::Redis(error) => loses(error) || transient(error),
+            Self::Redis(error) => loses(error) || declined(error).is_some_and(Declined::passes),
         }
     }
-}
-
-fn transient(error: &RedisError) -> bool {
-    let kind = matches!(
-        error.kind(),
-        ErrorKind::Server(
-            ServerErrorKind::BusyLoading
-                | ServerErrorKind::MasterDown
-                | ServerErrorKind::TryAgain
-                | ServerErrorKind::Moved
-                | ServerErrorKind::Ask
-                | ServerErrorKind::ClusterDown
-        )
-    );
-    kind || matches!(error.code(), Some("BUSY" | "UNBLOCKED"))
 }
 
 impl Commands {
@@ -106,11 +92,13 @@ impl Commands {
         Self { doors, hints }
     }
 
-    /// Whether there is a connection to whoever serves `key`.
+    /// Who serves `key`, if there is a connection to it.
     #[must_use]
-    pub fn reach(&self, key: &str) -> bool {
+    pub fn reached(&self, key: &str) -> Option<Node> {
         let doors = self.doors.borrow();
-        doors.owner(slot(key)).is_some_and(Door::up)
+        let node = doors.topology.owner(slot(key))?;
+        let door = doors.by_node.get(node)?;
+        door.up().then(|| node.clone())
     }
 
     /// Whether there is a connection to every server, and one at least.

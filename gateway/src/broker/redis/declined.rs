@@ -1,6 +1,6 @@
 //! Reads from an error why the server declined to publish.
 //!
-//! Owns: the codes of Redis 6.2 to 8 and of Valkey, in answers and in errors of scripts. Pure. Used by: `publish`.
+//! Owns: the codes of Redis 6.2 to 8 and of Valkey, in answers and in errors of scripts. Pure. Used by: `commands`, `publish`.
 
 use crate::broker::Declined;
 use redis::RedisError;

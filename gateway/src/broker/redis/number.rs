@@ -88,14 +88,15 @@ impl Numbering {
     /// Takes out of `batch` what another server numbers than its first message. Those of one topic stay together
     /// and in order.
     fn apart(&self, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
-        let server = |waiting: &Waiting| {
-            let meta = self.keys.names(&waiting.publication.target.address).meta;
-            self.commands.server_of(&meta)
-        };
+        let server = |waiting: &Waiting| self.commands.server_of(&self.channel(waiting));
         let first = batch.first().map(server);
         batch
             .extract_if(.., |waiting| Some(server(waiting)) != first)
             .collect()
+    }
+
+    fn channel(&self, waiting: &Waiting) -> String {
+        self.keys.channel(&waiting.publication.target.address)
     }
 
     async fn attempt(
@@ -118,10 +119,8 @@ impl Numbering {
         for call in &calls {
             pipe.invoke_script(call);
         }
-        let first = batch
-            .first()
-            .map(|waiting| self.keys.names(&waiting.publication.target.address).meta);
-        let key = first.unwrap_or_default();
+        let key = batch.first().map(|first| self.channel(first));
+        let key = key.unwrap_or_default();
         let asked = self.commands.call(&key, ATTEMPT, async |mut connection| {
             pipe.query_async(&mut connection).await
         });

@@ -29,7 +29,7 @@ local function run_id()
 end
 
 -- Another one after every start and every promotion, also of a master that was demoted in between.
-local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or run_id()
+local server = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
 local keep = tonumber(ARGV[6])
 
 -- What comes next in a sequence; writes nothing.

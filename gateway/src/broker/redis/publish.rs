@@ -111,14 +111,14 @@ impl Publisher {
         commands: &Commands,
         publication: &Publication,
     ) -> Result<Published, PublishError> {
-        let meta = self.keys.names(&publication.target.address).meta;
+        let channel = self.keys.channel(&publication.target.address);
         let until = clock::now().steady + LIMIT;
         let mut so_far = PublishError::Refused(Failure::Disconnected.to_string());
         let mut attempts = 0;
         loop {
             let left = until.saturating_duration_since(clock::now().steady);
             let call = self.invocation(publication, None);
-            let asked = commands.call(&meta, ATTEMPT.min(left), async |mut connection| {
+            let asked = commands.call(&channel, ATTEMPT.min(left), async |mut connection| {
                 call.invoke_async::<Vec<String>>(&mut connection).await
             });
             let failure = match asked.await {

@@ -3,7 +3,7 @@
 use crate::address::Address;
 use crate::broker::contract;
 use crate::broker::redis::{Redis, Settings, Source};
-use crate::broker::{Arrival, Broker, Idempotency, Publication, Sink, Target};
+use crate::broker::{Arrival, Idempotency, Publication, Sink, Target};
 use crate::message::Message;
 use crate::metrics::Metrics;
 use crate::tasks::Essential;

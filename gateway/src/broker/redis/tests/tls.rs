@@ -1,6 +1,5 @@
 //! A server that speaks TLS and wants a certificate and a password.
 
-use crate::broker::Broker;
 use crate::broker::redis::server::{Source, connect};
 use crate::broker::redis::{Redis, Settings};
 use crate::metrics::Metrics;
