@@ -65,9 +65,7 @@ pub struct Policy {
 /// A Redis server with its credentials.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedisServer {
-    pub url: RedisUrl,
-    /// Namespace and name of the Secret that the rest is from.
-    pub secret: Option<(Arc<str>, Arc<str>)>,
+    pub id: ServerId,
     pub username: Option<String>,
     pub password: Option<Secret<String>>,
     /// PEM; none means the system's roots.
@@ -82,8 +80,9 @@ pub struct RedisServer {
 /// Channels with equal ones share connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServerId {
-    url: RedisUrl,
-    secret: Option<(Arc<str>, Arc<str>)>,
+    pub url: RedisUrl,
+    /// Namespace and name of the Secret.
+    pub secret: Option<(Arc<str>, Arc<str>)>,
 }
 
 /// What is said to be let in.
@@ -98,8 +97,7 @@ impl RedisServer {
     #[must_use]
     pub fn open(url: RedisUrl) -> Self {
         Self {
-            url,
-            secret: None,
+            id: ServerId { url, secret: None },
             username: None,
             password: None,
             ca: None,
@@ -108,20 +106,12 @@ impl RedisServer {
         }
     }
 
-    #[must_use]
-    pub fn id(&self) -> ServerId {
-        ServerId {
-            url: self.url.clone(),
-            secret: self.secret.clone(),
-        }
-    }
-
     /// Whether it has anything from a Secret.
     #[must_use]
     pub fn has_credentials(&self) -> bool {
         let bare = Self {
-            secret: self.secret.clone(),
-            ..Self::open(self.url.clone())
+            id: self.id.clone(),
+            ..Self::open(self.id.url.clone())
         };
         *self != bare
     }
@@ -314,8 +304,8 @@ impl Policy {
 
     /// Its own Redis, whatever the credentials; none means the gateway's.
     #[must_use]
-    pub fn server(&self) -> Option<ServerId> {
-        self.redis.as_ref().map(|server| server.id())
+    pub fn server(&self) -> Option<&ServerId> {
+        self.redis.as_ref().map(|server| &server.id)
     }
 
     /// Whether this Channel owns `topic`.

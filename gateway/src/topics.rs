@@ -84,13 +84,21 @@ impl Topics {
             mailboxes.clone(),
             brokers.own,
         );
+        let (make, parts) = (
+            brokers.named,
+            (control.clone(), directory.clone(), mailboxes.clone()),
+        );
+        let servers = Servers::new(Box::new(move |server| {
+            let (control, directory, mailboxes) = parts.clone();
+            Hub::new(control, directory, mailboxes, |sink| make(server, sink))
+        }));
         let topics = Arc::new(Self {
             control,
             mailboxes,
             metrics,
             directory,
             own,
-            servers: Servers::new(brokers.named),
+            servers,
         });
         if topics.control.tell(tend(Arc::downgrade(&topics))).is_err() {
             tracing::error!("the control runtime is full at the start");
@@ -104,14 +112,7 @@ impl Topics {
     pub fn apply(&self, snapshot: &Snapshot) {
         let policies = snapshot.policies().iter().cloned();
         let (others, own) = policies.partition(|policy| policy.redis.is_some());
-        self.servers.apply(others, &|make| {
-            Hub::new(
-                self.control.clone(),
-                self.directory.clone(),
-                self.mailboxes.clone(),
-                make,
-            )
-        });
+        self.servers.apply(others);
         self.own.apply(own);
     }
 
@@ -285,7 +286,7 @@ impl Topics {
         let Some(server) = &target.policy.redis else {
             return Ok(self.own.clone());
         };
-        let known = self.servers.find(&server.id());
+        let known = self.servers.find(&server.id);
         known.ok_or_else(|| unavailable("find the Channel's server", &"it is not configured now"))
     }
 

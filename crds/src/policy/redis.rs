@@ -3,7 +3,7 @@
 //! Owns: how `spec.redis` becomes one. Never: reads a URL itself (`redis_url`); connects. Used by: `policy`.
 
 use super::resolve::Resolved;
-use super::{Login, RedisServer, Rejection};
+use super::{Login, RedisServer, Rejection, ServerId};
 use crate::channel::RedisSpec;
 use crate::redis_url::RedisUrl;
 use crate::secret::Secret;
@@ -23,8 +23,10 @@ pub fn server(
     let secret = spec.secret_ref.as_ref();
     let client = credentials.cert.zip(credentials.key);
     Ok(Arc::new(RedisServer {
-        url,
-        secret: secret.map(|secret| (namespace.into(), (*secret.name).into())),
+        id: ServerId {
+            url,
+            secret: secret.map(|secret| (namespace.into(), (*secret.name).into())),
+        },
         username: credentials.username,
         password: credentials.password,
         ca: credentials.ca.map(String::into_bytes),

@@ -18,7 +18,7 @@ pub fn check(
         Rejection::new(Reason::TargetRefused, format!("{field} {refused}."))
     };
     if let Some(redis) = redis {
-        let judged = targets.judge_redis(&redis.url);
+        let judged = targets.judge_redis(&redis.id.url);
         judged.map_err(|refused| refuse("spec.redis.url", refused))?;
     }
     for (field, url) in urls(spec) {

@@ -15,12 +15,12 @@ use tokio::sync::watch;
 pub type Make =
     Box<dyn Fn(watch::Receiver<Arc<RedisServer>>, Sink) -> Arc<dyn Broker> + Send + Sync>;
 
-/// Makes a hub around a keeper.
-type Around<'a> = &'a dyn Fn(&dyn Fn(Sink) -> Arc<dyn Broker>) -> Arc<Hub>;
+/// The same with a hub around it.
+pub type MakeHub = Box<dyn Fn(watch::Receiver<Arc<RedisServer>>) -> Arc<Hub> + Send + Sync>;
 
 /// Every server that Channels name now.
 pub struct Servers {
-    make: Make,
+    make: MakeHub,
     named: RwLock<HashMap<ServerId, Named>>,
     /// Named no longer, each until its last topic has lingered; so long its streams take to end, and 10 s.
     leaving: Mutex<Vec<Arc<Hub>>>,
@@ -39,7 +39,7 @@ struct Wanted {
 
 impl Servers {
     #[must_use]
-    pub fn new(make: Make) -> Self {
+    pub fn new(make: MakeHub) -> Self {
         Self {
             make,
             named: RwLock::default(),
@@ -67,7 +67,7 @@ impl Servers {
     }
 
     /// Makes, tells and drops keepers, so that there is one for each server that `policies` name.
-    pub fn apply(&self, policies: Vec<Arc<Policy>>, around: Around<'_>) {
+    pub fn apply(&self, policies: Vec<Arc<Policy>>) {
         let wanted = wanted(policies);
         let dropped: Vec<Named> = {
             let mut named = self.named.write();
@@ -75,7 +75,7 @@ impl Servers {
                 match named.get(id) {
                     Some(known) => known.hand(server),
                     None => {
-                        named.insert(id.clone(), self.named(server, around));
+                        named.insert(id.clone(), self.named(server));
                     }
                 }
             }
@@ -93,9 +93,9 @@ impl Servers {
         }
     }
 
-    fn named(&self, server: &Arc<RedisServer>, around: Around<'_>) -> Named {
+    fn named(&self, server: &Arc<RedisServer>) -> Named {
         let server = watch::Sender::new(server.clone());
-        let hub = around(&|sink| (self.make)(server.subscribe(), sink));
+        let hub = (self.make)(server.subscribe());
         Named { hub, server }
     }
 }
@@ -108,7 +108,7 @@ impl Named {
             changed
         });
         if changed {
-            let server = server.url.label();
+            let server = server.id.url.label();
             tracing::info!(server, "new credentials, used from the next connect on");
         }
     }
@@ -122,7 +122,7 @@ fn wanted(policies: Vec<Arc<Policy>>) -> HashMap<ServerId, Wanted> {
         let Some(server) = policy.redis.clone() else {
             continue;
         };
-        let known = wanted.entry(server.id()).or_insert_with(|| Wanted {
+        let known = wanted.entry(server.id.clone()).or_insert_with(|| Wanted {
             server: server.clone(),
             policies: Vec::new(),
         });

@@ -12,7 +12,7 @@ use super::server::Source;
 use super::topology::{Node, Topology};
 use crate::clock;
 use crds::redis_url::Kind;
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -88,6 +88,7 @@ pub struct Follower {
     pub topology: watch::Sender<Arc<Topology>>,
     pub hints: mpsc::Receiver<Hint>,
     pub backoff: Backoff,
+    pub complaint: Complaint,
 }
 
 /// How a look at one server ended.
@@ -101,7 +102,7 @@ enum Ended {
 impl Follower {
     /// Works for as long as the keeper lives.
     pub async fn run(mut self) {
-        match self.source.server().url.kind() {
+        match self.source.server().id.url.kind() {
             Kind::Server { .. } => {
                 if let Some(node) = self.source.hosts().first() {
                     self.set(Topology::one(node.clone()));
@@ -130,15 +131,10 @@ impl Follower {
     }
 
     /// Waits before another server is asked, and tells of what was wrong once a minute.
-    async fn pause(
-        &mut self,
-        asked: &Node,
-        ended: Ended,
-        complaint: &mut Complaint,
-    ) -> Option<Node> {
-        match ended {
+    async fn pause(&mut self, asked: &Node, ended: RedisResult<Ended>) -> Option<Node> {
+        match ended.unwrap_or_else(|error| Ended::Useless(error.to_string())) {
             Ended::Useless(error) => {
-                if let Some(times) = complaint.due(clock::now().steady) {
+                if let Some(times) = self.complaint.due(clock::now().steady) {
                     tracing::warn!(server = %asked, times, error, "cannot tell who serves");
                 }
                 sleep(self.backoff.next()).await;

@@ -47,7 +47,8 @@ impl Source {
         }
     }
 
-    /// The server of Channels, with the credentials that it has at each connect: every address that its URL leads to is judged by `targets`.
+    /// The server of Channels, with the credentials that it has at each connect: every address that its URL leads
+    /// to is judged by `targets`.
     #[must_use]
     pub fn named(server: watch::Receiver<Arc<RedisServer>>, targets: Arc<Targets>) -> Self {
         Self {
@@ -66,7 +67,7 @@ impl Source {
     #[must_use]
     pub fn hosts(&self) -> Vec<Node> {
         let server = self.server();
-        let hosts = server.url.hosts().iter();
+        let hosts = server.id.url.hosts().iter();
         hosts
             .map(|host| Node::new(host.host(), host.port()))
             .collect()
@@ -98,7 +99,7 @@ impl AsyncDNSResolver for Judge {
     }
 }
 
-/// Connects to a server that takes writes, within [`CONNECT`].
+/// Connects within [`CONNECT`]; behind Sentinels only to a master, which takes as long again to ask.
 pub async fn connect(
     source: &Source,
     node: &Node,
@@ -106,7 +107,7 @@ pub async fn connect(
 ) -> RedisResult<MultiplexedConnection> {
     let server = source.server();
     let settings = RedisConnectionInfo::default().set_protocol(ProtocolVersion::RESP3);
-    let (settings, replicated) = match server.url.kind() {
+    let (settings, replicated) = match server.id.url.kind() {
         Kind::Server { database } => (settings.set_db(i64::from(*database)), false),
         Kind::Sentinel { database, .. } => (settings.set_db(i64::from(*database)), true),
         Kind::Cluster => (settings, false),
@@ -179,7 +180,7 @@ fn with_login(
 
 fn client(server: &RedisServer, node: &Node, settings: RedisConnectionInfo) -> RedisResult<Client> {
     let (host, port) = (node.host.to_string(), node.port);
-    let encrypted = server.url.tls();
+    let encrypted = server.id.url.tls();
     let address = if encrypted {
         ConnectionAddr::TcpTls {
             host,

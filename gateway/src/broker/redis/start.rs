@@ -2,7 +2,7 @@
 //!
 //! Owns: which part knows which. Never: does anything afterwards. Used by: `redis` alone.
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, Complaint};
 use super::commands::{Commands, Doors};
 use super::follow::{Follower, Hint, Hints};
 use super::gate::Gate;
@@ -52,7 +52,7 @@ pub fn start(
     essential: &Essential,
 ) -> Arc<Redis> {
     let (source, seed) = (settings.source, settings.seed);
-    let url = source.server().url;
+    let url = source.server().id.url;
     let label = url.label();
     let (alive, end) = watch::channel(());
     let tasks = Tasks { essential, end };
@@ -134,6 +134,7 @@ fn connect(
         topology,
         hints,
         backoff: Backoff::new(!seed),
+        complaint: Complaint::default(),
     };
     let nodes = Nodes {
         parts,

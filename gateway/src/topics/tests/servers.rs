@@ -18,21 +18,18 @@ impl Rack {
     fn new() -> Self {
         let given = Seen::default();
         let seen = given.clone();
-        let make: Make = Box::new(move |server, sink| {
+        let servers = Servers::new(Box::new(move |server| {
             seen.lock().push(server);
-            Arc::new(Memory::new(sink, 7, Box::new(clock::now)))
-        });
-        Self {
-            servers: Servers::new(make),
-            given,
-        }
+            let control = Control::new(Handle::current());
+            Hub::new(control, Arc::default(), Vec::new().into(), |sink| {
+                Arc::new(Memory::new(sink, 7, Box::new(clock::now)))
+            })
+        }));
+        Self { servers, given }
     }
 
     fn apply(&self, policies: &[Arc<Policy>]) {
-        self.servers.apply(policies.to_vec(), &|make| {
-            let control = Control::new(Handle::current());
-            Hub::new(control, Arc::default(), Vec::new().into(), make)
-        });
+        self.servers.apply(policies.to_vec());
     }
 
     /// The password that the keeper made as the `at`th has now, and whether anybody still holds it.
@@ -45,11 +42,10 @@ impl Rack {
 }
 
 fn server(url: &str, secret: &str, password: Option<&str>) -> RedisServer {
-    RedisServer {
-        secret: Some(("shop".into(), secret.into())),
-        password: password.map(|text| Secret::new(text.to_owned())),
-        ..RedisServer::open(url.parse().expect("a URL"))
-    }
+    let mut server = RedisServer::open(url.parse().expect("a URL"));
+    server.id.secret = Some(("shop".into(), secret.into()));
+    server.password = password.map(|text| Secret::new(text.to_owned()));
+    server
 }
 
 fn on(name: &str, server: &RedisServer) -> Arc<Policy> {
@@ -63,10 +59,10 @@ async fn changed_credentials_reach_the_keeper_that_stands() {
     let rack = Rack::new();
     let before = server("redis://a", "one", Some("old"));
     rack.apply(&[on("orders", &before)]);
-    let hub = rack.servers.find(&before.id()).expect("made");
+    let hub = rack.servers.find(&before.id).expect("made");
     let after = server("redis://a:6379/0", "one", Some("new"));
     rack.apply(&[on("orders", &after)]);
-    let same = rack.servers.find(&after.id()).expect("it stands");
+    let same = rack.servers.find(&after.id).expect("it stands");
     assert!(Arc::ptr_eq(&hub, &same));
     assert_eq!(rack.given.lock().len(), 1);
     assert_eq!(rack.password(0), (Some("new".into()), true));
@@ -79,7 +75,7 @@ async fn channels_on_one_server_with_one_secret_share_a_keeper() {
     rack.apply(&[on("orders", &one), on("sales", &one)]);
     assert_eq!(rack.servers.all().len(), 1);
     let another_secret = server("redis://a", "two", Some("x"));
-    let open = RedisServer::open(one.url.clone());
+    let open = RedisServer::open(one.id.url.clone());
     rack.apply(&[
         on("orders", &one),
         on("sales", &another_secret),
@@ -99,7 +95,7 @@ async fn another_server_or_another_secret_is_another_keeper_and_the_old_one_goes
     ] {
         rack.apply(&[on("orders", &moved)]);
         rack.servers.forget();
-        assert!(rack.servers.find(&moved.id()).is_some());
+        assert!(rack.servers.find(&moved.id).is_some());
         assert_eq!(rack.servers.all().len(), 1);
     }
     assert_eq!(rack.given.lock().len(), 3);

@@ -4,7 +4,6 @@
 //! of a change later. Never: changes anything there. Used by: `follow`.
 
 use super::{ANSWER, Ended, Follower, Hint, LOOK};
-use crate::broker::redis::backoff::Complaint;
 use crate::broker::redis::server;
 use crate::broker::redis::topology::{MOST_NODES, Node, SLOTS, Topology};
 use crate::clock;
@@ -46,7 +45,6 @@ impl Words {
 
 /// Asks one node after the other, each for as long as it is of use. Never ends.
 pub async fn follow(follower: &mut Follower) {
-    let mut complaint = Complaint::default();
     let mut words = Words::default();
     let mut next = None;
     for turn in 0.. {
@@ -56,9 +54,8 @@ pub async fn follow(follower: &mut Follower) {
         let seed = next
             .take()
             .unwrap_or_else(|| seeds[turn % seeds.len()].clone());
-        let asked = session(follower, &seed, &mut words).await;
-        let ended = asked.unwrap_or_else(|error| Ended::Useless(error.to_string()));
-        next = follower.pause(&seed, ended, &mut complaint).await;
+        let ended = session(follower, &seed, &mut words).await;
+        next = follower.pause(&seed, ended).await;
     }
 }
 

@@ -4,7 +4,6 @@
 //! two masters. Never: changes anything there. Used by: `follow`.
 
 use super::{ANSWER, Ended, Follower};
-use crate::broker::redis::backoff::Complaint;
 use crate::broker::redis::server;
 use crate::broker::redis::topology::{Node, Topology};
 use redis::RedisResult;
@@ -59,14 +58,12 @@ impl Newest {
 
 /// Asks one Sentinel after the other, each for as long as it is of use. Never ends.
 pub async fn follow(follower: &mut Follower, master: &str) {
-    let mut complaint = Complaint::default();
     let mut newest = Newest::default();
     for turn in 0.. {
         let sentinels = follower.source.hosts();
         let sentinel = &sentinels[turn % sentinels.len()];
-        let asked = session(follower, sentinel, sentinels.len(), master, &mut newest).await;
-        let ended = asked.unwrap_or_else(|error| Ended::Useless(error.to_string()));
-        follower.pause(sentinel, ended, &mut complaint).await;
+        let ended = session(follower, sentinel, sentinels.len(), master, &mut newest).await;
+        follower.pause(sentinel, ended).await;
     }
 }
 
