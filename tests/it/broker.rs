@@ -5,6 +5,7 @@
 mod acl; // the least rights, as the README shows them
 mod declined; // a server that says no is named to the publisher
 mod features; // everything that gateways do with a Redis, in one go
+mod groups; // a cluster and Sentinels, with TLS
 mod rotation; // credentials and servers that change under open streams
 mod versions; // the contract on other servers than the one of this Debian
 

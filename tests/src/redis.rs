@@ -80,7 +80,7 @@ impl Redis {
     pub fn certs(&self) -> &Certs {
         self.setup
             .certs
-            .as_ref()
+            .as_deref()
             .expect("this Redis was started with TLS")
     }
 

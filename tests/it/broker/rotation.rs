@@ -46,8 +46,9 @@ async fn comes_back(redis: &mut Redis, gateway: &Gateway, listener: &mut Listene
     assert!(listener.ended().is_none());
 }
 
-#[tokio::test]
-async fn a_password_is_rotated_under_open_streams() {
+/// A Redis that just took another password, a gateway that has the old one and then the documents with the new one, and
+/// an open stream.
+async fn with_another_password() -> (Redis, Gateway, Vec<Value>, Listener) {
     let mut redis = RedisSetup::default().password(PASSWORD).start().await;
     let documents = |password: &str| {
         vec![
@@ -62,26 +63,19 @@ async fn a_password_is_rotated_under_open_streams() {
     assert_eq!(listener.next().await.data, "first");
     let set = ["SET", "requirepass", "an0ther"];
     let () = redis.run(redis::cmd("CONFIG").arg(&set)).await;
+    (redis, gateway, new, listener)
+}
+
+#[tokio::test]
+async fn a_password_is_rotated_under_open_streams() {
+    let (mut redis, gateway, new, mut listener) = with_another_password().await;
     gateway.apply_file("all", &new).await;
     comes_back(&mut redis, &gateway, &mut listener).await;
 }
 
 #[tokio::test]
 async fn a_password_that_is_wrong_for_a_while_costs_no_stream() {
-    let mut redis = RedisSetup::default().password(PASSWORD).start().await;
-    let documents = |password: &str| {
-        vec![
-            channel("c", &redis.url(), "c-redis"),
-            secret("c-redis", &[("password", password)]),
-        ]
-    };
-    let (old, new) = (documents(PASSWORD), documents("an0ther"));
-    let gateway = serving(old).await;
-    let mut listener = gateway.listen("c").await;
-    insist(&gateway, "first").await;
-    assert_eq!(listener.next().await.data, "first");
-    let set = ["SET", "requirepass", "an0ther"];
-    let () = redis.run(redis::cmd("CONFIG").arg(&set)).await;
+    let (mut redis, gateway, new, mut listener) = with_another_password().await;
     redis.kill_clients("pubsub").await;
     redis.kill_clients("normal").await;
     gateway.until_metric("siar_redis_up", &[], 0.0).await;

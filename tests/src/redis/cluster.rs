@@ -4,12 +4,14 @@
 //! redis-server. Used by: tests of clusters.
 
 use super::{Redis, Setup};
+use crate::certs::Certs;
 use crate::wait::{until, until_time};
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, RedisResult};
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod map;
@@ -40,9 +42,18 @@ pub struct RedisCluster {
 impl RedisCluster {
     /// Six nodes that agree, each third of the slots on a master of its own.
     pub async fn start() -> Self {
+        Self::begin(Setup::default).await
+    }
+
+    /// The same with TLS, among themselves, too.
+    pub async fn tls(certs: &Arc<Certs>) -> Self {
+        Self::begin(|| Setup::default().tls(certs.clone())).await
+    }
+
+    async fn begin(setup: impl Fn() -> Setup) -> Self {
         let mut nodes = Vec::new();
         for _ in 0..2 * MASTERS {
-            let setup = Setup::default()
+            let setup = setup()
                 .node()
                 .directive("cluster-node-timeout", NODE_TIMEOUT)
                 .directive("cluster-replica-validity-factor", "0")
@@ -89,7 +100,11 @@ impl RedisCluster {
     pub fn url(&self) -> String {
         let first = self.nodes.iter().take(MASTERS);
         let hosts: Vec<String> = first.map(|node| node.address().to_string()).collect();
-        format!("redis+cluster://{}", hosts.join(","))
+        format!(
+            "{}+cluster://{}",
+            self.nodes[0].setup.scheme(),
+            hosts.join(",")
+        )
     }
 
     /// How many nodes there are.

@@ -4,8 +4,10 @@
 //! afterwards. Used by: tests of failovers.
 
 use super::{Redis, Setup};
+use crate::certs::Certs;
 use crate::wait::{until, until_time};
 use redis::Value;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// What the sentinels call the master.
@@ -30,15 +32,24 @@ pub struct Sentinels {
 impl Sentinels {
     /// Without passwords.
     pub async fn start() -> Self {
-        Self::begin("", "").await
+        Self::begin(("", ""), None).await
+    }
+
+    /// Without passwords, with TLS.
+    pub async fn tls(certs: &Arc<Certs>) -> Self {
+        Self::begin(("", ""), Some(certs)).await
     }
 
     /// One password for the servers, another for the sentinels; an empty one is none.
     pub async fn protected(servers: &str, sentinels: &str) -> Self {
-        Self::begin(servers, sentinels).await
+        Self::begin((servers, sentinels), None).await
     }
 
-    async fn begin(password: &str, of_sentinels: &str) -> Self {
+    async fn begin((password, of_sentinels): (&str, &str), certs: Option<&Arc<Certs>>) -> Self {
+        let with_tls = |setup: Setup| match certs {
+            Some(certs) => setup.tls(certs.clone()),
+            None => setup,
+        };
         let mut servers: Vec<Redis> = Vec::new();
         for _ in 0..SERVERS {
             let mut setup = with_password(password)
@@ -53,12 +64,12 @@ impl Sentinels {
                 let port = master.address().port();
                 setup = setup.directive("replicaof", &format!("127.0.0.1 {port}"));
             }
-            servers.push(setup.start().await);
+            servers.push(with_tls(setup).start().await);
         }
         let mut sentinels = Vec::new();
         for _ in 0..SERVERS {
             let setup = watching(servers[0].address().port(), password, of_sentinels);
-            sentinels.push(setup.start().await);
+            sentinels.push(with_tls(setup).start().await);
         }
         let mut group = Self { servers, sentinels };
         group.until_known().await;
@@ -74,7 +85,8 @@ impl Sentinels {
             .iter()
             .map(|sentinel| sentinel.address().to_string())
             .collect();
-        format!("redis+sentinel://{}/0?master={MASTER}", hosts.join(","))
+        let scheme = self.sentinels[0].setup.scheme();
+        format!("{scheme}+sentinel://{}/0?master={MASTER}", hosts.join(","))
     }
 
     /// One of the three servers, to be killed, frozen, started again.

@@ -9,6 +9,7 @@ use crate::process::{Helpers, Process, folder, free_port};
 use redis::{AsyncConnectionConfig, Client};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long a start may take: a server with much on its disk reads it first, on a busy machine.
@@ -20,7 +21,7 @@ const PORT_TRIES: usize = 5;
 #[derive(Default)]
 pub struct Setup {
     password: Option<String>,
-    pub(super) certs: Option<Certs>,
+    pub(super) certs: Option<Arc<Certs>>,
     kind: Kind,
     program: Option<PathBuf>,
     extra: Vec<String>,
@@ -52,10 +53,10 @@ impl Setup {
         self
     }
 
-    /// Takes TLS only.
+    /// Takes TLS only, from other servers, too.
     #[must_use]
-    pub fn tls(mut self, certs: Certs) -> Self {
-        self.certs = Some(certs);
+    pub fn tls(mut self, certs: impl Into<Arc<Certs>>) -> Self {
+        self.certs = Some(certs.into());
         self
     }
 
@@ -127,11 +128,16 @@ impl Setup {
         panic!("the port of redis-server was taken meanwhile");
     }
 
-    pub(super) fn url(&self, ports: Ports, with_password: bool) -> String {
-        let scheme = match self.certs {
+    /// How its URL begins.
+    pub(super) fn scheme(&self) -> &'static str {
+        match self.certs {
             Some(_) => "rediss",
             None => "redis",
-        };
+        }
+    }
+
+    pub(super) fn url(&self, ports: Ports, with_password: bool) -> String {
+        let scheme = self.scheme();
         let port = ports.clients;
         match &self.password {
             Some(password) if with_password => format!("{scheme}://:{password}@127.0.0.1:{port}/0"),
@@ -186,6 +192,7 @@ impl Setup {
             Some(_) => lines.extend([
                 "port 0".into(),
                 "tls-auth-clients no".into(),
+                "tls-replication yes".into(),
                 format!("tls-port {clients}"),
             ]),
         }
@@ -198,6 +205,7 @@ impl Setup {
         if self.kind == Kind::Node {
             // The default is 10,000 above the other port, where a server of another test may be.
             lines.extend(["cluster-enabled yes".into(), format!("cluster-port {bus}")]);
+            lines.extend(self.certs.is_some().then(|| "tls-cluster yes".into()));
         }
         if let Some(password) = &self.password {
             lines.push(format!("requirepass {password}"));
