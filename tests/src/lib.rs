@@ -22,6 +22,7 @@ pub mod manifest;
 pub mod metrics;
 pub mod node;
 pub mod operator;
+pub mod position;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;

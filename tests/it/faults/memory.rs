@@ -3,17 +3,6 @@
 use super::*;
 use std::time::Instant;
 
-/// Keeps a master busy for less than it takes to be replaced, or longer if nobody may replace it.
-async fn busy(mut trial: Trial, master: &mut Redis, seconds: u32) {
-    trial.breaks();
-    let mut sleep = redis::cmd("DEBUG");
-    let () = master.run(sleep.arg("SLEEP").arg(seconds)).await;
-    trial.mended(master.until_master().await);
-    let fault = format!("DEBUG SLEEP {seconds}");
-    let outcome = trial.end(&fault, Told::Down).await;
-    outcome.tells_no_gap();
-}
-
 /// Lets a master forget everything while all are connected.
 pub async fn flush(mut trial: Trial, master: &mut Redis) {
     trial.breaks();
@@ -41,7 +30,12 @@ pub async fn fill(mut trial: Trial, master: &mut Redis) {
 #[tokio::test]
 async fn busy_for_five_seconds() {
     let mut redis = alone().start().await;
-    busy(on_one(&redis).await, &mut redis, 5).await;
+    let mut trial = on_one(&redis).await;
+    trial.breaks();
+    let () = redis.run(redis::cmd("DEBUG").arg("SLEEP").arg(5)).await;
+    trial.mended(redis.until_master().await);
+    let outcome = trial.end("DEBUG SLEEP 5", Told::Down).await;
+    outcome.tells_no_gap();
 }
 
 #[tokio::test]

@@ -29,15 +29,6 @@ pub async fn cut_subscriptions(mut trial: Trial, master: &mut Redis) {
     outcome.tells_no_gap();
 }
 
-/// Cuts all that is connected to a master.
-async fn cut_all(mut trial: Trial, master: &mut Redis) {
-    trial.breaks();
-    kill_all(master).await;
-    trial.mended(Instant::now());
-    let outcome = trial.end("CLIENT KILL of all", Told::Reconnect).await;
-    outcome.tells_no_gap();
-}
-
 #[tokio::test]
 async fn subscriptions_killed() {
     let mut redis = alone().start().await;
@@ -47,7 +38,12 @@ async fn subscriptions_killed() {
 #[tokio::test]
 async fn all_connections_killed() {
     let mut redis = alone().start().await;
-    cut_all(on_one(&redis).await, &mut redis).await;
+    let mut trial = on_one(&redis).await;
+    trial.breaks();
+    kill_all(&mut redis).await;
+    trial.mended(Instant::now());
+    let outcome = trial.end("CLIENT KILL of all", Told::Reconnect).await;
+    outcome.tells_no_gap();
 }
 
 /// One connection goes on where it was, the other one is cut at the end.

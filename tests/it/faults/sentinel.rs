@@ -42,6 +42,14 @@ async fn replaced(trial: Trial, fault: &str, told: Told) -> Outcome {
     outcome
 }
 
+/// Sentinels and their servers under load, and which of them is the master.
+async fn loaded() -> (Sentinels, Trial, usize) {
+    let group = Sentinels::start().await;
+    let trial = on_all(&group).await;
+    let (master, _) = group.until_master().await;
+    (group, trial, master)
+}
+
 /// Sets an option of the master in all Sentinels.
 async fn set(group: &mut Sentinels, name: &str, value: &str) {
     for index in 0..SERVERS {
@@ -69,9 +77,7 @@ async fn replaced_in_good_order() {
 
 #[tokio::test]
 async fn killed_and_replaced() {
-    let mut group = Sentinels::start().await;
-    let mut trial = on_all(&group).await;
-    let (old, _) = group.until_master().await;
+    let (mut group, mut trial, old) = loaded().await;
     trial.breaks();
     group.server(old).kill9();
     let (_, at) = group.until_master_other_than(old).await;
@@ -82,9 +88,7 @@ async fn killed_and_replaced() {
 /// What only the master had is lost, to all listeners, as none had heard it.
 #[tokio::test]
 async fn killed_with_what_no_replica_had() {
-    let mut group = Sentinels::start().await;
-    let mut trial = on_all(&group).await;
-    let (old, _) = group.until_master().await;
+    let (mut group, mut trial, old) = loaded().await;
     let replicas: Vec<usize> = (0..SERVERS).filter(|index| *index != old).collect();
     trial.breaks();
     for &replica in &replicas {
@@ -122,9 +126,7 @@ async fn restarted_before_it_is_taken_for_dead() {
 
 #[tokio::test]
 async fn frozen_replaced_and_back_as_a_replica() {
-    let mut group = Sentinels::start().await;
-    let mut trial = on_all(&group).await;
-    let (old, _) = group.until_master().await;
+    let (mut group, mut trial, old) = loaded().await;
     let frozen = Instant::now();
     trial.breaks();
     group.server(old).freeze();
@@ -138,9 +140,7 @@ async fn frozen_replaced_and_back_as_a_replica() {
 
 #[tokio::test]
 async fn busy_for_long_enough_to_be_replaced() {
-    let mut group = Sentinels::start().await;
-    let mut trial = on_all(&group).await;
-    let (old, _) = group.until_master().await;
+    let (mut group, mut trial, old) = loaded().await;
     trial.breaks();
     let mut sleep = redis::cmd("DEBUG");
     let () = group.server(old).run(sleep.arg("SLEEP").arg(5)).await;

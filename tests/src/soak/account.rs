@@ -3,11 +3,12 @@
 //! Owns: the rules, and what a page is told in words when one is broken. Pure: no sockets, no clock. Never: forgives; a
 //! gap allows a hole at its own place only, which is before the next message of its topic. Used by: `soak`.
 
+use crate::position::{Position, positions};
 use std::collections::BTreeMap;
 use std::fmt;
 
 mod said;
-pub use said::{Position, Said, Source, positions};
+pub use said::{Said, Source};
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! Owns: the truth that listeners are measured by. Never: knows who heard what. Used by: `publisher`, `page`, `report`.
 
-use super::account::{Again, Position};
+use super::account::Again;
+use crate::position::Position;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 
@@ -82,7 +83,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str) -> Position {
-        Position::read(text).unwrap()
+        text.parse().unwrap()
     }
 
     #[test]

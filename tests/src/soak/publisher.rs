@@ -3,10 +3,11 @@
 //! Owns: that numbers of a topic follow one another, whatever happens to gateways and Redis. Never: gives up a number.
 //! Used by: `soak`.
 
-use super::account::{Position, Said, Source};
+use super::account::{Said, Source};
 use super::scene::Kind;
 use super::world::{Stage, World};
 use crate::http::{Answer, Ask, encode};
+use crate::position::Position;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 use redis::aio::MultiplexedConnection;
@@ -77,7 +78,9 @@ async fn number(world: &World, topic: &str, bytes: usize, chance: &mut StdRng) {
 
 fn acknowledge(world: &World, topic: &str, answer: &Answer) {
     let answer = answer.json();
-    let at = answer["position"].as_str().and_then(Position::read);
+    let at = answer["position"]
+        .as_str()
+        .and_then(|text| text.parse::<Position>().ok());
     let done = match at {
         Some(at) => world.ledger.acknowledge(topic, at),
         None => Err(format!("{topic}: acknowledged without a place: {answer}")),

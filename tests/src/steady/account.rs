@@ -2,10 +2,8 @@
 //!
 //! Owns: the records of a run, and what can be read off them without judging. Never: waits. Used by: `steady`, tests.
 
+use crate::position::Position;
 use std::collections::BTreeMap;
-use std::fmt;
-use std::str::FromStr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// All records of a run.
@@ -59,33 +57,6 @@ pub struct Heard {
 pub enum What {
     Message { number: u64, position: Position },
     Gap { reason: String, position: Position },
-}
-
-/// A place in a topic, as the gateway names it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    pub epoch: Arc<str>,
-    pub offset: u64,
-}
-
-impl FromStr for Position {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let parts = text.split_once('-');
-        let parsed = parts.and_then(|(epoch, offset)| Some((epoch, offset.parse().ok()?)));
-        let (epoch, offset) = parsed.ok_or_else(|| format!("{text:?} is no position"))?;
-        Ok(Self {
-            epoch: epoch.into(),
-            offset,
-        })
-    }
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}-{}", self.epoch, self.offset)
-    }
 }
 
 /// The name of a topic; names are sorted as their numbers.

@@ -3,10 +3,11 @@
 //! Owns: which topic an event belongs to, and the part of its id that is that topic's position. Never: judges.
 //! Used by: `steady`.
 
-use super::account::{Heard, Position, What, name, topic};
+use super::account::{Heard, What, name, topic};
 use super::{Shared, TOPICS_OF_A_STREAM};
 use crate::follow::{Back, Seen, follow};
 use crate::listen::Listen;
+use crate::position::{Position, positions};
 use crate::sse::{Event, Item};
 use serde_json::Value;
 use std::ops::Range;
@@ -151,14 +152,10 @@ impl Stream {
 
     /// An id joins the positions of all topics of the stream, which are sorted.
     fn position(&self, topic: usize, id: &str) -> Result<Position, String> {
-        let parts: Vec<&str> = id.split('~').collect();
-        if parts.len() != self.topics.len() || !self.topics.contains(&topic) {
-            return Err(format!(
-                "an id for {} topics, not {:?}",
-                parts.len(),
-                self.topics
-            ));
+        let places = positions(id);
+        if places.len() != self.topics.len() || !self.topics.contains(&topic) {
+            return Err(format!("{id:?} is no id for topics {:?}", self.topics));
         }
-        parts[topic - self.topics.start].parse()
+        Ok(places[topic - self.topics.start])
     }
 }

@@ -3,7 +3,8 @@
 //! Owns: the rule. Never: forgives: a gap covers only what is missing between the messages around it.
 //! Used by: `steady`, tests.
 
-use super::account::{Account, Acknowledged, Heard, Listener, Position, Topic, What, name};
+use super::account::{Account, Acknowledged, Heard, Listener, Topic, What, name};
+use crate::position::{Epoch, Position};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
@@ -115,7 +116,7 @@ struct Walk<'a> {
     positions: BTreeMap<u64, &'a Position>,
     /// All those places, and the newest of each epoch.
     places: BTreeSet<&'a Position>,
-    offsets: BTreeMap<&'a str, u64>,
+    offsets: BTreeMap<Epoch, u64>,
     /// Whether a gap was told since the newest message.
     gap: bool,
     pair: Pair,
@@ -158,7 +159,7 @@ impl<'a> Walk<'a> {
         if !self.places.insert(position) {
             return self.fault(at, format!("{number} at {position} came twice"));
         }
-        let newest = self.offsets.insert(&position.epoch, position.offset);
+        let newest = self.offsets.insert(position.epoch, position.offset);
         if newest.is_some_and(|newest| newest > position.offset) {
             self.fault(at, format!("{number} at {position} came after {newest:?}"));
         }

@@ -1,9 +1,7 @@
-//! What a message of the soak carries, and where it stands.
+//! What a message of the soak carries.
 //!
-//! Owns: the text of a message and the reading of ids. Never: knows what was heard before. Used by: `account` and whoever
+//! Owns: the text of a message. Never: knows what was heard before. Used by: `account` and whoever
 //! publishes.
-
-use std::fmt;
 
 /// How a message came to the gateways.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,17 +20,6 @@ pub struct Said<'a> {
     /// 1, 2, 3 … for each topic and source.
     pub number: u64,
 }
-
-/// A place in a topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    pub epoch: Epoch,
-    pub offset: u64,
-}
-
-/// Which numbering; a text of at most 8 bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Epoch([u8; 8]);
 
 impl<'a> Said<'a> {
     /// The data, padded to `bytes`.
@@ -67,36 +54,6 @@ impl<'a> Said<'a> {
     }
 }
 
-impl Position {
-    /// Reads `<epoch>-<offset>`.
-    #[must_use]
-    pub fn read(text: &str) -> Option<Self> {
-        let (name, offset) = text.split_once('-')?;
-        let mut epoch = [0; 8];
-        epoch
-            .get_mut(..name.len())?
-            .copy_from_slice(name.as_bytes());
-        Some(Self {
-            epoch: Epoch(epoch),
-            offset: offset.parse().ok()?,
-        })
-    }
-}
-
-/// The positions in an id, in the order of the sorted topics; none at all when it is something else.
-#[must_use]
-pub fn positions(id: &str) -> Vec<Position> {
-    let read: Option<Vec<Position>> = id.split('~').map(Position::read).collect();
-    read.unwrap_or_default()
-}
-
-impl fmt::Display for Position {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let epoch = String::from_utf8_lossy(&self.epoch.0);
-        write!(f, "{}-{}", epoch.trim_end_matches('\0'), self.offset)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,16 +77,6 @@ mod tests {
             "a b 1 ",
         ] {
             assert_eq!(Said::read(other), None, "{other:?}");
-        }
-    }
-
-    #[test]
-    fn ids_are_read_as_positions_or_not_at_all() {
-        let texts = |id| Vec::from_iter(positions(id).iter().map(ToString::to_string));
-        assert_eq!(texts("abcdef-3"), ["abcdef-3"]);
-        assert_eq!(texts("abcdef-3~0-0"), ["abcdef-3", "0-0"]);
-        for other in ["", "own", "abcdef-3~own", "abcdefghi-3"] {
-            assert_eq!(texts(other), [""; 0], "{other:?}");
         }
     }
 }
