@@ -13,10 +13,12 @@
 #[cfg(test)]
 pub mod contract;
 mod declined;
+mod look;
 pub mod memory;
 pub mod redis;
 
 pub use declined::Declined;
+pub use look::{Look, Newest, Pick};
 
 use crate::address::Address;
 use crate::clock::Now;
@@ -35,8 +37,6 @@ use std::time::Duration;
 pub const PAGE_MESSAGES: usize = 100;
 /// Bytes of data in one page of history, unless its first message alone is larger.
 pub const PAGE_BYTES: usize = 256 * 1024;
-/// How many of the newest messages are searched for a publisher's own id.
-pub const OWN_ID_DEPTH: usize = 1000;
 
 /// How long the gateway's own keys, which it makes for its retries when a publisher sent none, are
 /// remembered. A publisher's own key is remembered longer.
@@ -252,10 +252,10 @@ pub trait Broker: Send + Sync + 'static {
     fn lineage(&self, address: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>>;
 
     /// The messages kept after `cursor`, at most a page.
-    fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>>;
+    fn read(&self, target: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>>;
 
-    /// The newest messages kept, at most `limit` and 1,000, oldest first and of whatever epochs.
-    fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>>;
+    /// Those of the newest messages kept that `pick` wants.
+    fn newest(&self, target: Target, pick: Pick) -> BoxFuture<'_, Result<Newest, Unavailable>>;
 
     /// The position just before the first message that `since` asks for.
     fn since(&self, address: Address, since: Since)

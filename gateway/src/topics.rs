@@ -20,7 +20,7 @@ pub use servers::Make;
 
 use crate::address::Address;
 use crate::broker::{
-    Broker, Page, Publication, PublishError, Published, Since, Sink, Target, Unavailable,
+    Broker, Newest, Pick, Publication, PublishError, Published, Since, Sink, Target, Unavailable,
 };
 use crate::clock::{self, Now};
 use crate::message::Session;
@@ -234,11 +234,11 @@ impl Topics {
         Err(unavailable("reach the server", &"it does not answer"))
     }
 
-    /// The newest messages kept, oldest first; at most `limit` and 1,000.
-    pub async fn newest(&self, target: &Target, limit: usize) -> Result<Page, Unavailable> {
-        let address = target.address.clone();
+    /// Those of the newest messages kept that `pick` wants.
+    pub async fn newest(&self, target: &Target, pick: Pick) -> Result<Newest, Unavailable> {
+        let owned = target.clone();
         self.asks("read the newest messages", target, move |broker| {
-            broker.newest(address, limit)
+            broker.newest(owned, pick)
         })
         .await
     }

@@ -7,7 +7,7 @@ mod promises;
 
 pub use promises::all;
 
-use super::{Arrival, Broker, Idempotency, OWN_KEY_TTL, Publication, Sink, Target};
+use super::{Arrival, Broker, Idempotency, OWN_KEY_TTL, Pick, Publication, Sink, Target};
 use crate::address::Address;
 use crate::frame::Frame;
 use crate::message::Message;
@@ -142,6 +142,12 @@ pub fn publication(target: &Target, data: &str) -> Publication {
     }
 }
 
+/// The last `messages`, however large they are.
+pub const fn the_last(messages: usize) -> Pick {
+    let bytes = usize::MAX;
+    Pick::Last { messages, bytes }
+}
+
 /// The offsets of numbered frames.
 pub fn offsets(frames: &[Arc<Frame>]) -> Vec<u64> {
     let offset = |frame: &Arc<Frame>| frame.position().map(|position| position.offset);
@@ -159,6 +165,12 @@ impl Keeper {
         let policy = Arc::new(policy(&format!("contract-{name}"), size, wildcard));
         self.broker.apply(vec![policy.clone()]);
         policy
+    }
+
+    /// The offsets of what is answered.
+    async fn newest(&self, target: &Target, pick: Pick) -> Vec<u64> {
+        let newest = self.broker.newest(target.clone(), pick).await;
+        offsets(&newest.expect("an answer").frames)
     }
 
     async fn publish(&self, target: &Target, data: &str) -> Position {

@@ -11,8 +11,8 @@ mod store;
 mod tests;
 
 use super::{
-    Arrival, Broker, Idempotency, LocalPresence, OWN_KEY_TTL, Page, PresencePart, Publication,
-    PublishError, Published, Since, Sink, Target, Unavailable,
+    Arrival, Broker, Idempotency, LocalPresence, Newest, OWN_KEY_TTL, Page, Pick, PresencePart,
+    Publication, PublishError, Published, Since, Sink, Target, Unavailable,
 };
 use crate::address::Address;
 use crate::clock::Now;
@@ -235,12 +235,12 @@ impl Broker for Memory {
         ready(Ok(self.look(&address, |kept| kept.lineage.clone()))).boxed()
     }
 
-    fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        ready(Ok(self.look(&address, |kept| kept.page(cursor)))).boxed()
+    fn read(&self, target: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
+        ready(Ok(self.look(&target.address, |kept| kept.page(cursor)))).boxed()
     }
 
-    fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        ready(Ok(self.look(&address, |kept| kept.newest(limit)))).boxed()
+    fn newest(&self, target: Target, pick: Pick) -> BoxFuture<'_, Result<Newest, Unavailable>> {
+        ready(Ok(self.look(&target.address, |kept| kept.newest(pick)))).boxed()
     }
 
     fn since(

@@ -3,6 +3,7 @@
 //! Owns: the few connections to each server of one Redis and the tasks that keep them. Never: one connection
 //! per topic or stream. Used by: `topics`, as a [`Broker`]. `redis` the crate is named only here and below.
 
+mod answers;
 mod backoff;
 mod commands;
 mod declined;
@@ -16,6 +17,7 @@ mod joined;
 mod keys;
 mod lease;
 mod link;
+mod newest;
 mod nodes;
 mod notes;
 mod number;
@@ -38,8 +40,8 @@ pub use server::Source;
 
 use crate::address::Address;
 use crate::broker::{
-    Broker, LocalPresence, Page, PresencePart, Publication, PublishError, Published, Since, Sink,
-    Target, Unavailable,
+    Broker, LocalPresence, Newest, Page, Pick, PresencePart, Publication, PublishError, Published,
+    Since, Sink, Target, Unavailable,
 };
 use crate::clock::Now;
 use crate::message::Session;
@@ -257,12 +259,12 @@ impl Broker for Redis {
         Box::pin(async move { self.history.lineage(&address).await })
     }
 
-    fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        Box::pin(async move { self.history.read(&address, cursor).await })
+    fn read(&self, target: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
+        Box::pin(async move { self.history.read(&target, cursor).await })
     }
 
-    fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        Box::pin(async move { self.history.newest(&address, limit).await })
+    fn newest(&self, target: Target, pick: Pick) -> BoxFuture<'_, Result<Newest, Unavailable>> {
+        Box::pin(async move { self.history.newest(&target, pick).await })
     }
 
     fn since(

@@ -5,7 +5,7 @@
 use super::request::{HistoryRequest, PresenceRequest};
 use super::{Asked, InPath, Refusal, Routes};
 use crate::access::{Action, Ask, Subject};
-use crate::broker::{Page, Target};
+use crate::broker::{Newest, Pick, Target};
 use crate::close::CloseReason;
 use crate::frame::Frame;
 use axum::extract::{Request, State as Shared};
@@ -13,7 +13,6 @@ use axum::response::Response;
 use crds::name::Topic;
 use http::Method;
 use serde::Serialize;
-use std::sync::Arc;
 
 /// Bytes of data in one answer; of more only the newest come, but one always does.
 const HISTORY_BYTES: usize = 4 * 1024 * 1024;
@@ -48,43 +47,33 @@ pub async fn history(Shared(state): Shared<Routes>, in_path: InPath, request: Re
     answer(Asked::new(state, in_path, request).0, async |asked| {
         let HistoryRequest { topic, limit } = HistoryRequest::parse(&asked.query)?;
         let target = admit(asked, &topic, Action::Subscribe).await?;
-        let page = asked
+        let pick = Pick::Last {
+            messages: limit,
+            bytes: HISTORY_BYTES,
+        };
+        let newest = asked
             .state
             .topics
-            .newest(&target, limit)
+            .newest(&target, pick)
             .await
             .map_err(|error| {
                 tracing::debug!(%error, "history cannot be read");
                 asked.passing(CloseReason::Unavailable, target.policy.stream.retry)
             })?;
-        Ok(serde_json::to_vec(&shown(&topic, &page)).unwrap_or_default())
+        Ok(serde_json::to_vec(&shown(&topic, &newest)).unwrap_or_default())
     })
     .await
 }
 
 /// The position is where a stream goes on after the last message told.
-fn shown<'a>(topic: &'a Topic, page: &'a Page) -> History<'a> {
-    let position = page.frames.last().and_then(|frame| frame.position());
-    let position = position.unwrap_or_else(|| page.lineage.position());
+fn shown<'a>(topic: &'a Topic, newest: &'a Newest) -> History<'a> {
+    let position = newest.frames.last().and_then(|frame| frame.position());
+    let position = position.unwrap_or_else(|| newest.lineage.position());
     History {
         channel: topic.as_str(),
         position: position.to_string(),
-        messages: newest(&page.frames, HISTORY_BYTES)
-            .iter()
-            .map(|frame| kept(frame))
-            .collect(),
+        messages: newest.frames.iter().map(|frame| kept(frame)).collect(),
     }
-}
-
-/// The last of `frames` whose data fits in `most` bytes together, and the very last in any case.
-fn newest(frames: &[Arc<Frame>], most: usize) -> &[Arc<Frame>] {
-    let mut bytes = 0;
-    let fits = frames.iter().rev().take_while(|frame| {
-        bytes += frame.message().data().len();
-        bytes <= most
-    });
-    let count = fits.count().max(1).min(frames.len());
-    &frames[frames.len() - count..]
 }
 
 fn kept(frame: &Frame) -> Kept<'_> {
@@ -152,37 +141,4 @@ async fn admit(asked: &mut Asked, topic: &Topic, action: Action) -> Result<Targe
     let grant = asked.decide(action, &asks, &presented).await?;
     asked.still(grant)?;
     Ok(asked.state.topics.target(policy, topic))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::message::Message;
-
-    #[track_caller]
-    fn check(bytes: &[usize], most: usize, expected: usize) {
-        let frames = bytes.iter().map(|count| {
-            let message = Message::new("x".repeat(*count)).unwrap();
-            let topic = Topic::new("t").unwrap();
-            Arc::new(Frame::new(topic, message, None, 1, 7))
-        });
-        let frames: Vec<_> = frames.collect();
-        let newest = newest(&frames, most);
-        assert_eq!(newest.len(), expected);
-        let last = frames[frames.len() - expected..].first();
-        assert!(std::ptr::eq(
-            newest.as_ptr_range().end,
-            frames.as_ptr_range().end
-        ));
-        assert_eq!(newest.first().map(Arc::as_ptr), last.map(Arc::as_ptr));
-    }
-
-    #[test]
-    fn of_too_many_bytes_the_newest_messages_stay() {
-        check(&[], 10, 0);
-        check(&[3, 3, 3], 10, 3);
-        check(&[5, 5, 5], 10, 2);
-        check(&[1, 1, 50], 10, 1);
-        check(&[50, 1, 1], 10, 2);
-    }
 }

@@ -4,7 +4,7 @@
 //! saw last. A cursor that means nothing is told as a gap, never refused. Used by: `http::stream`.
 
 use super::request::{Begin, CURSOR_BYTES};
-use crate::broker::{OWN_ID_DEPTH, Page, Since, Target, Unavailable};
+use crate::broker::{Pick, Since, Target, Unavailable};
 use crate::clock::Now;
 use crate::close::GapReason;
 use crate::message::FIELD_BYTES;
@@ -76,15 +76,15 @@ fn are_ours(positions: &[Position], lineages: &[&Lineage]) -> bool {
 }
 
 /// A message that a publisher gave an id of its own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Own {
     target: usize,
     position: Position,
     time: u64,
 }
 
-/// The newest message with this id among what is kept of all `targets`. They are read one after the other,
-/// since a thousand messages of each may be many bytes.
+/// The newest message with this id among what is kept of all `targets`. They are asked one after the other,
+/// since each may look at a thousand messages.
 async fn find_own(
     id: &str,
     targets: &[Target],
@@ -98,24 +98,21 @@ async fn find_own(
         if target.policy.history.is_none() {
             continue;
         }
-        let page = topics.newest(target, OWN_ID_DEPTH).await?;
-        if let Some(found) = own_id(id, index, &page)
-            && newest.is_none_or(|newest| newest.time < found.time)
+        let found = topics.newest(target, Pick::Id(id.to_owned())).await?;
+        let Some(frame) = found.frames.last() else {
+            continue;
+        };
+        if let Some(position) = frame.position()
+            && newest.is_none_or(|newest| newest.time < frame.time())
         {
-            newest = Some(found);
+            newest = Some(Own {
+                target: index,
+                position,
+                time: frame.time(),
+            });
         }
     }
     Ok(newest)
-}
-
-fn own_id(id: &str, target: usize, page: &Page) -> Option<Own> {
-    let mut newest_first = page.frames.iter().rev();
-    let frame = newest_first.find(|frame| frame.message().id() == Some(id))?;
-    Some(Own {
-        target,
-        position: frame.position()?,
-        time: frame.time(),
-    })
 }
 
 /// The topic of the message goes on after it, the others a little before its time.
@@ -136,10 +133,6 @@ async fn beside(own: Own, targets: &[Target], topics: &Topics) -> Result<Vec<Sta
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Frame;
-    use crate::message::Message;
-    use crds::name::Topic;
-    use std::sync::Arc;
 
     fn lineage(epochs: &[(&str, u64)], last: u64) -> Lineage {
         let epochs = epochs
@@ -174,41 +167,5 @@ mod tests {
         check("bbbbbb-7", false);
         check("bbbbbb-7~cccccc-2~cccccc-2", false);
         check("yyyyyy-7~zzzzzz-2", false);
-    }
-
-    fn page(ids: &[(&str, u64)]) -> Page {
-        let epoch = "aaaaaa".parse().unwrap();
-        let frames = (1..).zip(ids).map(|(offset, &(id, time))| {
-            let message = Message::new("x")
-                .and_then(|message| message.with_id(id))
-                .unwrap();
-            Arc::new(Frame::new(
-                Topic::new("t").unwrap(),
-                message,
-                Some(Position { epoch, offset }),
-                1,
-                time,
-            ))
-        });
-        let frames = frames.collect();
-        Page {
-            lineage: Lineage::default(),
-            lost: None,
-            from: Position::NEVER,
-            frames,
-            more: false,
-        }
-    }
-
-    #[test]
-    fn an_own_id_means_its_newest_message() {
-        let page = page(&[("5", 10), ("6", 20), ("5", 30), ("7", 40)]);
-        let found = Own {
-            target: 3,
-            position: "aaaaaa-3".parse().unwrap(),
-            time: 30,
-        };
-        assert_eq!(own_id("5", 3, &page), Some(found));
-        assert_eq!(own_id("8", 3, &page), None);
     }
 }

@@ -5,7 +5,7 @@ mod servers;
 
 use super::*;
 use crate::broker::PAGE_MESSAGES;
-use crate::broker::contract::{offsets, policy, publication};
+use crate::broker::contract::{offsets, policy, publication, the_last};
 use crate::broker::memory::Memory;
 use crds::policy::RedisServer;
 use std::collections::VecDeque;
@@ -208,7 +208,11 @@ async fn the_newest_and_a_start_are_answered() {
         world.publish("a", &index.to_string()).await;
     }
     let target = world.target("a");
-    let page = world.topics.newest(&target, 2).await.expect("a page");
+    let page = world
+        .topics
+        .newest(&target, the_last(2))
+        .await
+        .expect("a page");
     assert_eq!(offsets(&page.frames), [104, 105]);
     let since = world.topics.since(&target, Since::Messages(5)).await;
     assert_eq!(since.expect("a position").offset, 100);

@@ -1,11 +1,12 @@
 //! One function for each promise of a keeper, on topics of its own.
 
-use super::{Keeper, offsets, publication, target};
-use crate::broker::{PAGE_BYTES, PAGE_MESSAGES, PublishError, Published, Since};
+use super::{Keeper, offsets, policy, publication, target, the_last};
+use crate::broker::{PAGE_BYTES, PAGE_MESSAGES, Pick, PublishError, Published, Since};
 use crate::close::GapReason;
 use crate::message::Session;
 use crate::position::{Epoch, Position};
 use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Every promise. The keeper must know no topic of the Channels named `contract-…` yet.
@@ -16,6 +17,7 @@ pub async fn all(keeper: &Keeper) {
     nothing_arrives_after_unsubscribing(keeper).await;
     history_keeps_the_newest_and_tells_the_loss(keeper).await;
     pages_are_bounded_and_follow_each_other(keeper).await;
+    what_may_be_large_is_read_in_small_steps(keeper).await;
     a_live_only_channel_numbers_and_keeps_nothing(keeper).await;
     cursors_of_unknown_epochs_start_at_the_oldest_with_a_gap(keeper).await;
     a_key_publishes_once(keeper).await;
@@ -51,18 +53,10 @@ async fn a_topic_never_published_to_stands_at_zero(keeper: &Keeper) {
         .await
         .expect("lineage");
     assert_eq!(lineage.position(), Position::NEVER);
-    let read = keeper
-        .broker
-        .read(target.address.clone(), Position::NEVER)
-        .await;
+    let read = keeper.broker.read(target.clone(), Position::NEVER).await;
     let page = read.expect("page");
     assert_eq!((page.lost, page.frames.len(), page.more), (None, 0, false));
-    let newest = keeper
-        .broker
-        .newest(target.address, 10)
-        .await
-        .expect("page");
-    assert_eq!((newest.from, newest.frames.len()), (Position::NEVER, 0));
+    assert!(keeper.newest(&target, the_last(10)).await.is_empty());
 }
 
 async fn what_was_numbered_before_is_in_the_lineage(keeper: &Keeper) {
@@ -114,7 +108,7 @@ async fn history_keeps_the_newest_and_tells_the_loss(keeper: &Keeper) {
         let cursor = Position { offset, ..last };
         let page = keeper
             .broker
-            .read(target.address.clone(), cursor)
+            .read(target.clone(), cursor)
             .await
             .expect("page");
         (page.lost, page.from.offset, offsets(&page.frames))
@@ -123,12 +117,7 @@ async fn history_keeps_the_newest_and_tells_the_loss(keeper: &Keeper) {
     assert_eq!(read(2).await, (None, 2, vec![3, 4, 5]));
     assert_eq!(read(4).await, (None, 4, vec![5]));
     assert_eq!(read(5).await, (None, 5, vec![]));
-    let page = keeper
-        .broker
-        .newest(target.address.clone(), 2)
-        .await
-        .expect("page");
-    assert_eq!((page.from.offset, offsets(&page.frames)), (3, vec![4, 5]));
+    assert_eq!(keeper.newest(&target, the_last(2)).await, [4, 5]);
 }
 
 async fn pages_are_bounded_and_follow_each_other(keeper: &Keeper) {
@@ -140,7 +129,7 @@ async fn pages_are_bounded_and_follow_each_other(keeper: &Keeper) {
     loop {
         let page = keeper
             .broker
-            .read(many.address.clone(), cursor)
+            .read(many.clone(), cursor)
             .await
             .expect("page");
         assert_eq!((page.lost, page.from.offset), (None, cursor.offset));
@@ -168,10 +157,46 @@ async fn pages_are_bounded_and_follow_each_other(keeper: &Keeper) {
     }
     let page = keeper
         .broker
-        .read(large.address, Position::NEVER)
+        .read(large, Position::NEVER)
         .await
         .expect("page");
     assert_eq!((page.frames.len(), page.more), (2, true));
+}
+
+async fn what_may_be_large_is_read_in_small_steps(keeper: &Keeper) {
+    let mut policy = policy("contract-steps", 30, false);
+    policy.limits.message_bytes = 1024 * 1024;
+    let policy = Arc::new(policy);
+    keeper.broker.apply(vec![policy.clone()]);
+    let target = target(&policy, "contract-steps");
+    for index in 1..=40 {
+        let mut publication = publication(&target, &index.to_string());
+        let id = if index % 20 == 5 { "five" } else { "other" };
+        publication.message = publication.message.with_id(id).expect("an id");
+        keeper.broker.publish(publication).await.expect("published");
+    }
+    let of = |range: std::ops::RangeInclusive<u64>| range.collect::<Vec<_>>();
+    assert_eq!(keeper.newest(&target, the_last(3)).await, of(38..=40));
+    assert_eq!(keeper.newest(&target, the_last(20)).await, of(21..=40));
+    assert_eq!(keeper.newest(&target, the_last(90)).await, of(11..=40));
+    let messages = 90;
+    let six = Pick::Last { messages, bytes: 6 };
+    assert_eq!(keeper.newest(&target, six).await, of(38..=40));
+    let id = |id: &str| Pick::Id(id.into());
+    assert_eq!(keeper.newest(&target, id("five")).await, [25]);
+    assert!(keeper.newest(&target, id("none")).await.is_empty());
+    let (mut cursor, mut heard) = (Position::NEVER, Vec::new());
+    loop {
+        let read = keeper.broker.read(target.clone(), cursor).await;
+        let page = read.expect("a page");
+        heard.extend(offsets(&page.frames));
+        let frame = page.frames.last().expect("messages");
+        cursor = frame.position().expect("numbered");
+        if !page.more {
+            break;
+        }
+    }
+    assert_eq!(heard, of(11..=40));
 }
 
 /// A key of its own for messages that are equal.
@@ -198,11 +223,7 @@ async fn a_live_only_channel_numbers_and_keeps_nothing(keeper: &Keeper) {
         .expect("lineage");
     assert_eq!(lineage.position(), last);
     let cursor = Position { offset: 1, ..last };
-    let page = keeper
-        .broker
-        .read(target.address, cursor)
-        .await
-        .expect("page");
+    let page = keeper.broker.read(target, cursor).await.expect("page");
     assert_eq!((page.lost, page.from), (Some(GapReason::TooOld), last));
     assert_eq!((page.frames.len(), page.more), (0, false));
 }
@@ -214,11 +235,7 @@ async fn cursors_of_unknown_epochs_start_at_the_oldest_with_a_gap(keeper: &Keepe
         epoch: Epoch::draw(u64::MAX),
         offset: 3,
     };
-    let page = keeper
-        .broker
-        .read(target.address, cursor)
-        .await
-        .expect("page");
+    let page = keeper.broker.read(target, cursor).await.expect("page");
     assert_eq!((page.lost, page.from.offset), (Some(GapReason::Epoch), 1));
     assert_eq!(offsets(&page.frames), [2, 3]);
 }
@@ -283,7 +300,7 @@ async fn a_feed_numbers_what_its_members_do(keeper: &Keeper) {
     assert_eq!(told, all);
     let page = keeper
         .broker
-        .read(feed.address, Position::NEVER)
+        .read(feed, Position::NEVER)
         .await
         .expect("page");
     assert_eq!(offsets(&page.frames), [1, 2, 3]);
@@ -338,7 +355,7 @@ async fn a_frame_comes_back_from_history_as_it_came_live(keeper: &Keeper) {
     let live = keeper.arrivals.frames(&target.address, 1).await.remove(0);
     let page = keeper
         .broker
-        .read(target.address, Position::NEVER)
+        .read(target, Position::NEVER)
         .await
         .expect("page");
     let kept = &page.frames[0];

@@ -4,7 +4,9 @@
 //! Used by: `memory::store`, which holds one for each topic, and `memory`, which answers from it.
 
 use super::keys::Keys;
-use crate::broker::{OWN_ID_DEPTH, PAGE_BYTES, PAGE_MESSAGES, Page, Plan, Publication, Since};
+use crate::broker::{
+    Look, Newest, PAGE_BYTES, PAGE_MESSAGES, Page, Pick, Plan, Publication, Since,
+};
 use crate::clock::Now;
 use crate::frame::Frame;
 use crate::position::{Epoch, Lineage, Position};
@@ -168,24 +170,13 @@ impl Kept {
         page
     }
 
-    /// The newest messages kept, oldest first.
+    /// Those of the newest messages that `pick` wants.
     #[must_use]
-    pub fn newest(&self, limit: usize) -> Page {
-        let count = self.frames.len().min(limit).min(OWN_ID_DEPTH);
-        let skipped = self.frames.len() - count;
-        let before = self.lineage.last - u64::try_from(count).unwrap_or(0);
-        Page {
-            lineage: self.lineage.clone(),
-            lost: None,
-            from: self.lineage.after(before),
-            frames: self
-                .frames
-                .iter()
-                .skip(skipped)
-                .map(|(frame, _)| frame.clone())
-                .collect(),
-            more: false,
-        }
+    pub fn newest(&self, pick: Pick) -> Newest {
+        let mut look = Look::new(pick);
+        let mut back = self.frames.iter().rev();
+        _ = back.try_for_each(|(frame, _)| look.at(Some(frame)));
+        look.answer(self.lineage.clone())
     }
 
     /// The position just before the first message that `since` asks for.

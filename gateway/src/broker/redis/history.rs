@@ -1,13 +1,14 @@
 //! Reading what Redis remembers and keeps of a topic.
 //!
 //! Owns: metas, pages, and finding a start by count or time. Never: writes; judges a cursor itself.
-//! Used by: `redis`; `link`, which reads the metas after an interruption.
+//! Used by: `redis`; `newest`, which reads backwards; `link`, which reads the metas after an interruption.
 
+use super::answers::{Answers, fits};
 use super::commands::{Commands, Failure};
 use super::keys::{Keys, Names};
 use super::wire;
 use crate::address::Address;
-use crate::broker::{OWN_ID_DEPTH, PAGE_BYTES, PAGE_MESSAGES, Page, Plan, Since, Unavailable};
+use crate::broker::{PAGE_BYTES, Page, Plan, Since, Target, Unavailable};
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::position::{Epoch, Lineage, Position};
@@ -21,19 +22,32 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// How often a page is read that does not fit to what the server remembers; then what is kept there is lost.
 const MOST_TRIES: u32 = 3;
 
+/// Messages that are read to know what a page goes on from: the oldest, and the one that is left for the next.
+const BESIDE: usize = 2;
+
 /// Reads.
 #[derive(Clone)]
 pub struct History {
     pub keys: Keys,
     pub commands: Commands,
+    pub answers: Answers,
 }
 
 /// The answer to `XRANGE`: id, then field and text.
-type Rows = Vec<(String, Vec<Vec<u8>>)>;
+pub type Rows = Vec<(String, Vec<Vec<u8>>)>;
 /// One kept message: its offset, and the message unless this version cannot read it.
-type Kept = (u64, Option<Arc<Frame>>);
+pub type Kept = (u64, Option<Arc<Frame>>);
 
 impl History {
+    #[must_use]
+    pub fn new(keys: Keys, commands: Commands) -> Self {
+        Self {
+            keys,
+            commands,
+            answers: Answers::default(),
+        }
+    }
+
     /// What is remembered of `address`.
     pub async fn lineage(&self, address: &Address) -> Result<Lineage, Unavailable> {
         let names = self.keys.names(address);
@@ -44,20 +58,20 @@ impl History {
     }
 
     /// The messages kept after `cursor`, at most a page.
-    pub async fn read(&self, address: &Address, cursor: Position) -> Result<Page, Unavailable> {
-        self.page(address, cursor)
+    pub async fn read(&self, target: &Target, cursor: Position) -> Result<Page, Unavailable> {
+        self.page(target, cursor)
             .await
             .map_err(|failure| failure.at("read history"))
     }
 
-    async fn page(&self, address: &Address, cursor: Position) -> Result<Page, Failure> {
+    async fn page(&self, target: &Target, cursor: Position) -> Result<Page, Failure> {
         for _ in 1..MOST_TRIES {
-            let (page, from) = self.try_page(address, cursor).await?;
+            let (page, from) = self.try_page(target, cursor).await?;
             if !brings_nothing(&page, from) {
                 return Ok(page);
             }
         }
-        let (mut page, from) = self.try_page(address, cursor).await?;
+        let (mut page, from) = self.try_page(target, cursor).await?;
         if brings_nothing(&page, from) {
             give_up(&mut page);
         }
@@ -65,13 +79,15 @@ impl History {
     }
 
     /// A page, and after which offset its messages were asked for.
-    async fn try_page(&self, address: &Address, cursor: Position) -> Result<(Page, u64), Failure> {
-        let names = self.keys.names(address);
+    async fn try_page(&self, target: &Target, cursor: Position) -> Result<(Page, u64), Failure> {
+        let names = self.keys.names(&target.address);
+        let most = fits(target);
+        let _room = self.answers.room(target, most + BESIDE).await;
         let mut pipe = redis::pipe();
         pipe.atomic()
             .hgetall(&names.meta)
             .xrange_count(&names.history, "-", "+", 1);
-        after(&mut pipe, &names, cursor.offset);
+        after(&mut pipe, &names, cursor.offset, most);
         let (meta, oldest, mut rows): (HashMap<String, String>, Rows, Rows) =
             self.ask(&names, &pipe).await?;
         let lineage = lineage(&meta);
@@ -79,40 +95,12 @@ impl History {
         let plan = Plan::of(&lineage, oldest, cursor);
         if plan.after != cursor.offset {
             let mut pipe = redis::pipe();
-            after(&mut pipe, &names, plan.after);
+            after(&mut pipe, &names, plan.after, most);
             (rows,) = self.ask(&names, &pipe).await?;
         }
         let mut page = plan.page(lineage, cursor);
-        fill(&mut page, entries(rows), PAGE_MESSAGES, PAGE_BYTES);
+        fill(&mut page, entries(rows), most, PAGE_BYTES);
         Ok((page, plan.after))
-    }
-
-    /// The newest messages kept, oldest first.
-    pub async fn newest(&self, address: &Address, limit: usize) -> Result<Page, Unavailable> {
-        let names = self.keys.names(address);
-        let limit = limit.min(OWN_ID_DEPTH);
-        let mut pipe = redis::pipe();
-        pipe.atomic()
-            .hgetall(&names.meta)
-            .xrevrange_count(&names.history, "+", "-", limit);
-        let asked: Result<(HashMap<String, String>, Rows), Failure> = self.ask(&names, &pipe).await;
-        let (meta, rows) = asked.map_err(|failure| failure.at("read the newest messages"))?;
-        let lineage = lineage(&meta);
-        let mut entries = entries(rows);
-        entries.reverse();
-        let before = entries
-            .first()
-            .map_or(lineage.last, |&(offset, _)| offset - 1);
-        let mut page = Page {
-            from: lineage.after(before),
-            lost: None,
-            frames: Vec::new(),
-            more: false,
-            lineage,
-        };
-        // Of whatever epochs: nobody goes on from the one to the other here.
-        page.frames = entries.into_iter().filter_map(|(_, frame)| frame).collect();
-        Ok(page)
     }
 
     /// The position just before the first message that `since` asks for.
@@ -169,7 +157,7 @@ impl History {
         Ok(low - 1)
     }
 
-    async fn ask<T: redis::FromRedisValue>(
+    pub async fn ask<T: redis::FromRedisValue>(
         &self,
         names: &Names,
         pipe: &Pipeline,
@@ -183,9 +171,10 @@ impl History {
     }
 }
 
-fn after(pipe: &mut Pipeline, names: &Names, offset: u64) {
+/// Asks for `most` messages after `offset`, and one more.
+fn after(pipe: &mut Pipeline, names: &Names, offset: u64, most: usize) {
     let start = format!("{}-0", offset.saturating_add(1));
-    pipe.xrange_count(&names.history, start, "+", PAGE_MESSAGES + 1);
+    pipe.xrange_count(&names.history, start, "+", most + 1);
 }
 
 /// Reads the hash that the script writes.
@@ -207,7 +196,9 @@ fn first_offset(rows: Rows) -> Option<u64> {
     entries(rows).first().map(|&(offset, _)| offset)
 }
 
-fn entries(rows: Rows) -> Vec<Kept> {
+/// What the answer holds, each with its offset.
+#[must_use]
+pub fn entries(rows: Rows) -> Vec<Kept> {
     let kept = rows.into_iter().filter_map(|(id, fields)| {
         let offset = id.split_once('-')?.0.parse().ok()?;
         let text = fields.get(1)?;

@@ -61,10 +61,7 @@ pub fn start(
     let (hints, given) = Hints::new();
     let doors = watch::Sender::<Arc<Doors>>::default();
     let commands = Commands::new(doors.subscribe(), hints.clone());
-    let history = History {
-        keys: keys.clone(),
-        commands: commands.clone(),
-    };
+    let history = History::new(keys.clone(), commands.clone());
     let home = slot(&keys.home());
     let wanted = Arc::new(Wanted::new(home));
     wanted.want(&[keys.control(), keys.own()].map(Name::channel));

@@ -93,8 +93,8 @@ impl Hub {
         }
         let hub = self.clone();
         let task = async move {
-            let address = read.entry.target.address.clone();
-            let page = hub.broker.read(address, cursor).await;
+            let target = read.entry.target.clone();
+            let page = hub.broker.read(target, cursor).await;
             hub.answer(&read, page);
         };
         if self.run(task).is_err() {
@@ -145,8 +145,8 @@ impl Hub {
 
     async fn page(&self, read: &Read) -> Result<Page, Unavailable> {
         let left = read.until.saturating_duration_since(clock::now().steady);
-        let address = read.entry.target.address.clone();
-        tokio::time::timeout(left, self.broker.read(address, read.cursor))
+        let target = read.entry.target.clone();
+        tokio::time::timeout(left, self.broker.read(target, read.cursor))
             .await
             .unwrap_or_else(|elapsed| Err(unavailable("read history", &elapsed)))
     }

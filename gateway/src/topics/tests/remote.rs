@@ -1,7 +1,7 @@
 //! Topics over a keeper elsewhere, whose arrivals are lost and which is down at times.
 
 use super::*;
-use crate::broker::{Arrival, LocalPresence, PresencePart};
+use crate::broker::{Arrival, LocalPresence, Page, PresencePart};
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::message::Message;
@@ -45,14 +45,14 @@ impl Broker for Elsewhere {
     fn lineage(&self, address: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
         self.memory.lineage(address)
     }
-    fn read(&self, address: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
+    fn read(&self, target: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
         Box::pin(async move {
             self.check()?;
-            self.memory.read(address, cursor).await
+            self.memory.read(target, cursor).await
         })
     }
-    fn newest(&self, address: Address, limit: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
-        self.memory.newest(address, limit)
+    fn newest(&self, target: Target, pick: Pick) -> BoxFuture<'_, Result<Newest, Unavailable>> {
+        self.memory.newest(target, pick)
     }
     fn since(
         &self,

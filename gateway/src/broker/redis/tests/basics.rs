@@ -2,7 +2,7 @@
 
 use super::server::{Gateway, Server, keeper, policy, publication};
 use crate::address::Address;
-use crate::broker::contract::{self, Keeper, Recorder};
+use crate::broker::contract::{self, Keeper, Recorder, the_last};
 use crate::broker::{Broker, PublishError, Since};
 use crate::close::GapReason;
 use crate::metrics::Metrics;
@@ -47,7 +47,7 @@ async fn messages_are_numbered_kept_and_heard_in_order() {
     }
     let page = there
         .broker
-        .read(target.address.clone(), Position::NEVER)
+        .read(target.clone(), Position::NEVER)
         .await
         .unwrap();
     assert_eq!(page.lost, Some(GapReason::TooOld));
@@ -55,7 +55,7 @@ async fn messages_are_numbered_kept_and_heard_in_order() {
     assert_eq!(page.frames.len(), 3);
     let page = there
         .broker
-        .read(target.address.clone(), page.lineage.at(2))
+        .read(target.clone(), page.lineage.at(2))
         .await
         .unwrap();
     assert_eq!((page.lost, page.frames.len(), page.more), (None, 2, false));
@@ -98,13 +98,13 @@ async fn a_wildcard_channel_numbers_its_feed_in_the_same_step() {
         channel: policy.channel.clone(),
     };
     let mut heard = a.clone();
-    heard.address = feed.clone();
-    gateway.broker.subscribe(heard).await.unwrap();
+    heard.address = feed;
+    gateway.broker.subscribe(heard.clone()).await.unwrap();
     publish(&gateway, &a, "1").await;
     publish(&gateway, &b, "2").await;
     assert!(gateway.frame().await.0.ends_with("-1"));
     assert!(gateway.frame().await.0.ends_with("-2"));
-    let page = gateway.broker.newest(feed, 10).await.unwrap();
+    let page = gateway.broker.newest(heard, the_last(10)).await.unwrap();
     let topics: Vec<&str> = page.frames.iter().map(|f| f.topic().as_str()).collect();
     assert_eq!(topics, ["orders.a", "orders.b"]);
     assert_eq!(gateway.broker.lineage(b.address).await.unwrap().last, 1);
@@ -143,7 +143,7 @@ async fn a_live_only_channel_numbers_without_keeping() {
     publish(&gateway, &kept, "1").await;
     assert_eq!(publish(&gateway, &live, "2").await.offset, 2);
     assert_eq!(publish(&gateway, &kept, "3").await.offset, 3);
-    let page = gateway.broker.read(kept.address, Position::NEVER).await;
+    let page = gateway.broker.read(kept, Position::NEVER).await;
     let page = page.unwrap();
     assert_eq!((page.from.offset, page.frames.len()), (2, 1));
 }
@@ -159,7 +159,7 @@ async fn pages_of_history_join_without_a_hole() {
     let mut cursor = Position::NEVER;
     let mut got = Vec::new();
     loop {
-        let page = gateway.broker.read(target.address.clone(), cursor).await;
+        let page = gateway.broker.read(target.clone(), cursor).await;
         let page = page.unwrap();
         got.extend(page.frames.iter().map(|f| f.message().data().to_owned()));
         cursor = page.frames.last().unwrap().position().unwrap();

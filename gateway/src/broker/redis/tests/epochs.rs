@@ -16,7 +16,7 @@ async fn start_again(server: &Server, gateway: &Gateway) {
 }
 
 async fn read(gateway: &Gateway, target: &Target, cursor: Position) -> Page {
-    let read = gateway.broker.read(target.address.clone(), cursor);
+    let read = gateway.broker.read(target.clone(), cursor);
     read.await.unwrap()
 }
 

@@ -110,10 +110,10 @@ async fn a_server_that_rolled_back_begins_a_new_epoch_and_goes_on() {
     let next = publish(&gateway, &target, "3 again").await;
     assert_eq!(next.offset, 3);
     assert_ne!(next.epoch, lost.epoch);
-    let page = gateway.broker.read(target.address.clone(), kept).await;
+    let page = gateway.broker.read(target.clone(), kept).await;
     let page = page.unwrap();
     assert_eq!((page.lost, page.frames.len()), (Some(GapReason::Epoch), 1));
-    let page = gateway.broker.read(target.address, lost).await.unwrap();
+    let page = gateway.broker.read(target, lost).await.unwrap();
     assert_eq!((page.lost, page.frames.len()), (Some(GapReason::Epoch), 1));
     let epoch = next.epoch;
     assert_eq!(page.from, Position { epoch, ..kept });
@@ -130,7 +130,7 @@ async fn a_lost_meta_starts_at_one_without_the_old_history() {
     server.ask(&["DEL", "siar:{shop/orders}:m"]).await;
     let position = publish(&gateway, &target, "anew").await;
     assert_eq!(position.offset, 1);
-    let page = gateway.broker.read(target.address, Position::NEVER).await;
+    let page = gateway.broker.read(target, Position::NEVER).await;
     assert_eq!(page.unwrap().frames.len(), 1);
 }
 

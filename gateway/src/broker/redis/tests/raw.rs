@@ -83,7 +83,7 @@ async fn raw_messages_of_a_channel_with_history_are_numbered_without_listeners()
             break;
         }
     }
-    let page = gateway.broker.read(target.address, Position::NEVER).await;
+    let page = gateway.broker.read(target, Position::NEVER).await;
     let page = page.unwrap();
     let data = page.frames.iter().map(|frame| frame.message().data());
     assert_eq!(Vec::from_iter(data), ["1", "2", "3", "4", "5", "6"]);

@@ -3,8 +3,8 @@
 use super::{Confirmed, Question, Read};
 use crate::address::Address;
 use crate::broker::{
-    Broker, LocalPresence, Page, PresencePart, Publication, PublishError, Published, Since, Target,
-    Unavailable,
+    Broker, LocalPresence, Newest, Page, Pick, PresencePart, Publication, PublishError, Published,
+    Since, Target, Unavailable,
 };
 use crate::message::Session;
 use crate::position::{Lineage, Position};
@@ -54,7 +54,7 @@ impl Broker for Remote {
         told.questions.push(Question::Unsubscribe(sender));
         wait(answer)
     }
-    fn read(&self, _: Address, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
+    fn read(&self, _: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
         let (sender, answer) = oneshot::channel();
         let question = Question::Read(cursor, Read::Asked, sender);
         self.0.lock().questions.push(question);
@@ -63,7 +63,7 @@ impl Broker for Remote {
     fn lineage(&self, _: Address) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
         unreachable!("nobody asks")
     }
-    fn newest(&self, _: Address, _: usize) -> BoxFuture<'_, Result<Page, Unavailable>> {
+    fn newest(&self, _: Target, _: Pick) -> BoxFuture<'_, Result<Newest, Unavailable>> {
         unreachable!("nobody asks")
     }
     fn since(&self, _: Address, _: Since) -> BoxFuture<'_, Result<Position, Unavailable>> {
