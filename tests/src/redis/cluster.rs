@@ -5,6 +5,7 @@
 
 use super::{Redis, Setup};
 use crate::certs::Certs;
+use crate::proxy::Proxy;
 use crate::wait::{until, until_time};
 use futures_util::StreamExt as _;
 use redis::aio::MultiplexedConnection;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 mod map;
+mod wires;
 use map::Map;
 
 /// How many slots there are.
@@ -37,6 +39,8 @@ const TRIES: usize = 5;
 pub struct RedisCluster {
     nodes: Vec<Redis>,
     ids: Vec<String>,
+    /// The way to each node that it tells others, if that is not its own address.
+    wires: Vec<Proxy>,
 }
 
 impl RedisCluster {
@@ -48,6 +52,12 @@ impl RedisCluster {
     /// The same with TLS, among themselves, too.
     pub async fn tls(certs: &Arc<Certs>) -> Self {
         Self::begin(|| Setup::default().tls(certs.clone())).await
+    }
+
+    /// The same with a password, which replicas give their masters, too.
+    pub async fn protected(password: &str) -> Self {
+        let setup = || Setup::default().password(password);
+        Self::begin(|| setup().directive("masterauth", password)).await
     }
 
     async fn begin(setup: impl Fn() -> Setup) -> Self {
@@ -83,7 +93,8 @@ impl RedisCluster {
             let mut meet = cluster(&["MEET", "127.0.0.1"]);
             let () = nodes[0].run(meet.arg(clients).arg(bus)).await;
         }
-        let mut made = Self { nodes, ids };
+        let wires = Vec::new();
+        let mut made = Self { nodes, ids, wires };
         made.until_met().await;
         for index in MASTERS..2 * MASTERS {
             let master = made.ids[index - MASTERS].clone();
@@ -98,8 +109,11 @@ impl RedisCluster {
     /// The URL that names the first three nodes.
     #[must_use]
     pub fn url(&self) -> String {
-        let first = self.nodes.iter().take(MASTERS);
-        let hosts: Vec<String> = first.map(|node| node.address().to_string()).collect();
+        let nodes = self.nodes.iter().map(Redis::address);
+        let wires = self.wires.iter().map(Proxy::address);
+        // With wires these come first, and there are as many.
+        let first = wires.chain(nodes).take(MASTERS);
+        let hosts: Vec<String> = first.map(|address| address.to_string()).collect();
         format!(
             "{}+cluster://{}",
             self.nodes[0].setup.scheme(),
@@ -122,6 +136,11 @@ impl RedisCluster {
     /// One of the nodes, to be killed, frozen, started again.
     pub fn node(&mut self, index: usize) -> &mut Redis {
         &mut self.nodes[index]
+    }
+
+    /// All nodes.
+    pub fn nodes(&mut self) -> &mut [Redis] {
+        &mut self.nodes
     }
 
     /// The node that owns a slot, as most nodes that answer say.

@@ -5,8 +5,10 @@
 
 use super::{Redis, Setup};
 use crate::certs::Certs;
+use crate::proxy::Proxy;
 use crate::wait::{until, until_time};
 use redis::Value;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -27,31 +29,53 @@ const FAILOVER: Duration = Duration::from_secs(40);
 pub struct Sentinels {
     servers: Vec<Redis>,
     sentinels: Vec<Redis>,
+    /// The only ways to the servers, and those of the gateways to the sentinels, if there are such.
+    wires: Vec<Proxy>,
+}
+
+/// How servers and sentinels are reached.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Direct,
+    Wires,
 }
 
 impl Sentinels {
     /// Without passwords.
     pub async fn start() -> Self {
-        Self::begin(("", ""), None).await
+        Self::begin(("", ""), None, Way::Direct).await
+    }
+
+    /// The same with a wire to each server for clients, replicas and sentinels, and one to each sentinel for clients.
+    pub async fn behind_wires() -> Self {
+        Self::begin(("", ""), None, Way::Wires).await
     }
 
     /// Without passwords, with TLS.
     pub async fn tls(certs: &Arc<Certs>) -> Self {
-        Self::begin(("", ""), Some(certs)).await
+        Self::begin(("", ""), Some(certs), Way::Direct).await
     }
 
     /// One password for the servers, another for the sentinels; an empty one is none.
     pub async fn protected(servers: &str, sentinels: &str) -> Self {
-        Self::begin((servers, sentinels), None).await
+        Self::begin((servers, sentinels), None, Way::Direct).await
     }
 
-    async fn begin((password, of_sentinels): (&str, &str), certs: Option<&Arc<Certs>>) -> Self {
+    async fn begin(
+        (password, of_sentinels): (&str, &str),
+        certs: Option<&Arc<Certs>>,
+        way: Way,
+    ) -> Self {
         let with_tls = |setup: Setup| match certs {
             Some(certs) => setup.tls(certs.clone()),
             None => setup,
         };
-        let mut servers: Vec<Redis> = Vec::new();
-        for _ in 0..SERVERS {
+        let mut group = Self {
+            servers: Vec::new(),
+            sentinels: Vec::new(),
+            wires: Vec::new(),
+        };
+        for index in 0..SERVERS {
             let mut setup = with_password(password)
                 .directive("enable-debug-command", "yes")
                 // A replica that was away for a moment need not copy everything.
@@ -60,31 +84,57 @@ impl Sentinels {
             if !password.is_empty() {
                 setup = setup.directive("masterauth", password);
             }
-            if let Some(master) = servers.first() {
-                let port = master.address().port();
-                setup = setup.directive("replicaof", &format!("127.0.0.1 {port}"));
-            }
-            servers.push(with_tls(setup).start().await);
+            let server = with_tls(setup).start().await;
+            group.wire_to(&server, way).await;
+            group.servers.push(server);
+            group.enlist(index).await;
         }
-        let mut sentinels = Vec::new();
         for _ in 0..SERVERS {
-            let setup = watching(servers[0].address().port(), password, of_sentinels);
-            sentinels.push(with_tls(setup).start().await);
+            let setup = watching(group.address(0).port(), password, of_sentinels);
+            let sentinel = with_tls(setup).start().await;
+            group.wire_to(&sentinel, way).await;
+            group.sentinels.push(sentinel);
         }
-        let mut group = Self { servers, sentinels };
         group.until_known().await;
         group.until_in_sync().await;
         group
     }
 
+    async fn wire_to(&mut self, server: &Redis, way: Way) {
+        if way == Way::Wires {
+            let seed = self.wires.len() as u64;
+            self.wires.push(Proxy::seeded(server.address(), seed).await);
+        }
+    }
+
+    /// Has a server follow the first one, unless it is that, and tell it how it is reached itself.
+    async fn enlist(&mut self, index: usize) {
+        let (own, master) = (self.address(index).port(), self.address(0).port());
+        let server = &mut self.servers[index];
+        let mut set = redis::cmd("CONFIG");
+        set.arg("SET").arg("replica-announce-port").arg(own);
+        let () = server.run(&mut set).await;
+        if index > 0 {
+            let mut follow = redis::cmd("REPLICAOF");
+            let () = server.run(follow.arg("127.0.0.1").arg(master)).await;
+        }
+        let () = server.run(redis::cmd("CONFIG").arg("REWRITE")).await;
+    }
+
+    /// Where a server is reached, as the sentinels tell.
+    fn address(&self, server: usize) -> SocketAddr {
+        let wire = self.wires.get(server).map(Proxy::address);
+        wire.unwrap_or_else(|| self.servers[server].address())
+    }
+
     /// The URL that names all sentinels.
     #[must_use]
     pub fn url(&self) -> String {
-        let hosts: Vec<String> = self
-            .sentinels
-            .iter()
-            .map(|sentinel| sentinel.address().to_string())
-            .collect();
+        let wires = self.wires.iter().skip(SERVERS).map(Proxy::address);
+        let sentinels = self.sentinels.iter().map(Redis::address);
+        // With wires these come first, and there are as many.
+        let first = wires.chain(sentinels).take(SERVERS);
+        let hosts: Vec<String> = first.map(|address| address.to_string()).collect();
         let scheme = self.sentinels[0].setup.scheme();
         format!("{scheme}+sentinel://{}/0?master={MASTER}", hosts.join(","))
     }
@@ -92,6 +142,17 @@ impl Sentinels {
     /// One of the three servers, to be killed, frozen, started again.
     pub fn server(&mut self, index: usize) -> &mut Redis {
         &mut self.servers[index]
+    }
+
+    /// All three servers.
+    pub fn servers(&mut self) -> &mut [Redis] {
+        &mut self.servers
+    }
+
+    /// The wires to the servers, then those to the sentinels.
+    #[must_use]
+    pub fn wires(&self) -> &[Proxy] {
+        &self.wires
     }
 
     /// One of the three sentinels.
@@ -107,8 +168,8 @@ impl Sentinels {
             ask.arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER);
             let named: Option<(String, u16)> = sentinel.soon(&ask).await;
             let port = named.map(|(_, port)| port);
-            let of = |server: &Redis| Some(server.address().port()) == port;
-            if let Some(index) = self.servers.iter().position(of) {
+            let of = |server: &usize| Some(self.address(*server).port()) == port;
+            if let Some(index) = (0..SERVERS).find(of) {
                 votes[index] += 1;
             }
         }
@@ -188,7 +249,7 @@ impl Sentinels {
     }
 
     /// Waits until each sentinel knows the others and both replicas: before that none may lead a failover.
-    async fn until_known(&self) {
+    pub async fn until_known(&self) {
         for sentinel in &self.sentinels {
             until("a sentinel to know all others", || async {
                 let mut ask = redis::cmd("SENTINEL");
