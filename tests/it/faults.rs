@@ -23,8 +23,8 @@ const PLAN: Plan = Plan {
 };
 /// How long a server stays away.
 const AWAY: Duration = Duration::from_secs(2);
-/// How long a server is frozen that is replaced meanwhile.
-const FROZEN: Duration = Duration::from_secs(15);
+/// How long a server gives no sign of life, frozen or behind a network that carries nothing.
+const SILENT: Duration = Duration::from_secs(15);
 
 /// A server on which everything may be done.
 fn alone() -> Setup {

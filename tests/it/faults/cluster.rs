@@ -5,10 +5,15 @@
 //! gateways find that it is down.
 
 use super::memory::{fill, flush};
-use super::network::cut_subscriptions;
+use super::network::{cut_subscriptions, silence, slow_down};
+use super::secrets::{
+    OLD, change_certificate, change_password, renew_authority, with_secrets, write,
+};
 use super::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
+use tests::certs::Certs;
 use tests::redis::RedisCluster;
 use tests::steady::Pair;
 use tests::steady::trial::Outcome;
@@ -145,7 +150,7 @@ async fn frozen_replaced_and_back_as_a_replica() {
     trial.breaks();
     cluster.node(VICTIM).freeze();
     trial.mended(cluster.until_elected(replica).await);
-    stays(FROZEN.saturating_sub(frozen.elapsed())).await;
+    stays(SILENT.saturating_sub(frozen.elapsed())).await;
     cluster.node(VICTIM).thaw();
     cluster.until_agreed().await;
     let outcome = trial
@@ -173,6 +178,21 @@ async fn subscriptions_of_a_master_killed() {
     cut_subscriptions(trial, cluster.node(VICTIM)).await;
 }
 
+/// The other nodes still hear of it, so nobody takes its place.
+#[tokio::test]
+async fn a_master_silent_for_fifteen_seconds() {
+    let cluster = RedisCluster::behind_wires().await;
+    let trial = on_all(&cluster).await;
+    silence(trial, &cluster.wires()[VICTIM..=VICTIM]).await;
+}
+
+#[tokio::test]
+async fn all_nodes_slow_and_unreliable_for_ten_seconds() {
+    let cluster = RedisCluster::behind_wires().await;
+    let trial = on_all(&cluster).await;
+    slow_down(trial, cluster.wires()).await;
+}
+
 #[tokio::test]
 async fn master_flushed() {
     let mut cluster = RedisCluster::start().await;
@@ -185,4 +205,24 @@ async fn master_without_room() {
     let mut cluster = RedisCluster::start().await;
     let trial = on_all(&cluster).await;
     fill(trial, cluster.node(VICTIM)).await;
+}
+
+#[tokio::test]
+async fn another_password_everywhere() {
+    let mut cluster = RedisCluster::protected(OLD).await;
+    let folder = tests::process::folder();
+    write(folder.path(), "password", OLD);
+    let trial = with_secrets("cluster, password", &cluster.url(), folder.path()).await;
+    change_password(trial, cluster.nodes(), folder.path()).await;
+}
+
+#[tokio::test]
+async fn another_authority_everywhere_that_was_trusted_before() {
+    let certs = Arc::new(Certs::new());
+    let mut cluster = RedisCluster::tls(&certs).await;
+    let folder = tests::process::folder();
+    write(folder.path(), "ca.crt", &certs.pem("ca.crt"));
+    let trial = with_secrets("cluster, TLS", &cluster.url(), folder.path()).await;
+    renew_authority(&certs, folder.path());
+    change_certificate(trial, cluster.nodes()).await;
 }

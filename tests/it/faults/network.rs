@@ -46,32 +46,34 @@ async fn all_connections_killed() {
     outcome.tells_no_gap();
 }
 
-/// One connection goes on where it was, the other one is cut at the end.
-#[tokio::test]
-async fn silent_for_fifteen_seconds() {
-    let (_redis, wires, mut trial) = behind_wires().await;
+/// Lets nothing pass on these wires for a while. On the first of them all goes on where it was, others are cut at the end.
+pub async fn silence(mut trial: Trial, wires: &[Proxy]) {
     trial.breaks();
-    for wire in &wires {
+    for wire in wires {
         wire.blackhole();
     }
-    stays(Duration::from_secs(15)).await;
-    wires[0].heal();
-    wires[1].heal_cut();
+    stays(SILENT).await;
+    for (at, wire) in wires.iter().enumerate() {
+        if at == 0 {
+            wire.heal();
+        } else {
+            wire.heal_cut();
+        }
+    }
     trial.mended(Instant::now());
     let outcome = trial.end("blackhole 15 s", Told::Down).await;
     outcome.tells_no_gap();
 }
 
-#[tokio::test]
-async fn slow_and_unreliable_for_ten_seconds() {
-    let (_redis, wires, mut trial) = behind_wires().await;
+/// Has these wires be slow and unreliable for a while.
+pub async fn slow_down(mut trial: Trial, wires: &[Proxy]) {
     trial.breaks();
-    for wire in &wires {
+    for wire in wires {
         wire.delay(Duration::from_millis(200));
         wire.resets(0.01);
     }
     stays(Duration::from_secs(10)).await;
-    for wire in &wires {
+    for wire in wires {
         wire.delay(Duration::ZERO);
         wire.resets(0.0);
     }
@@ -80,4 +82,16 @@ async fn slow_and_unreliable_for_ten_seconds() {
         .end("200 ms each way, 1 % resets", Told::Somewhere)
         .await;
     outcome.tells_no_gap();
+}
+
+#[tokio::test]
+async fn silent_for_fifteen_seconds() {
+    let (_redis, wires, trial) = behind_wires().await;
+    silence(trial, &wires).await;
+}
+
+#[tokio::test]
+async fn slow_and_unreliable_for_ten_seconds() {
+    let (_redis, wires, trial) = behind_wires().await;
+    slow_down(trial, &wires).await;
 }

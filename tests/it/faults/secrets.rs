@@ -1,25 +1,20 @@
-//! Other passwords, other authorities: in the server first, then in the files of the gateways.
+//! Other passwords, other authorities: in the servers first, then in the files of the gateways, or the other way round.
 
 use super::*;
 use std::path::Path;
+use std::time::Instant;
 use tests::certs::Certs;
 
 pub const OLD: &str = "old-password-of-the-test";
+/// The password of Sentinels, which ask for one of their own.
+pub const GUARDS: &str = "password-of-the-guards";
 pub const NEW: &str = "new-password-of-the-test";
 
 /// Two gateways under load whose secrets are in that folder.
-async fn with_secrets(redis: &Redis, folder: &Path) -> Trial {
-    let start = || {
-        on(&redis.url())
-            .flag("--redis-secret-dir", &folder.display().to_string())
-            .start()
-    };
+pub async fn with_secrets(setup: &str, url: &str, folder: &Path) -> Trial {
+    let folder = folder.display().to_string();
+    let start = || on(url).flag("--redis-secret-dir", &folder).start();
     let gateways = vec![start().await, start().await];
-    let setup = if redis.url().starts_with("rediss") {
-        "standalone, TLS"
-    } else {
-        "standalone, password"
-    };
     Trial::begin(setup, gateways, PLAN).await
 }
 
@@ -30,26 +25,65 @@ pub fn write(folder: &Path, name: &str, text: &str) {
     std::fs::rename(&new, folder.join(name)).unwrap();
 }
 
+/// Has all servers ask for another password, of each other, too; after a while it is in the file of the gateways.
+pub async fn change_password(mut trial: Trial, servers: &mut [Redis], folder: &Path) {
+    trial.breaks();
+    for server in servers.iter_mut() {
+        let mut set = redis::cmd("CONFIG");
+        let () = server.run(set.arg("SET").arg("masterauth").arg(NEW)).await;
+        server.change_password(NEW).await;
+    }
+    for server in servers {
+        kill_all(server).await;
+    }
+    stays(AWAY).await;
+    write(folder, "password", NEW);
+    trial.mended(Instant::now());
+    let fault = "password changed, then its file";
+    let mut outcome = trial.end(fault, Told::Down).await;
+    outcome.tells_no_gap();
+    for gateway in &mut outcome.gateways {
+        let log = gateway.process().log();
+        let told = [OLD, NEW, GUARDS].iter().any(|word| log.contains(word));
+        assert!(!told, "{log}");
+    }
+}
+
+/// Makes another authority and a certificate of it. Gateways trust it beside the old one from now on, and servers do both
+/// once they read their files anew.
+pub fn renew_authority(certs: &Certs, folder: &Path) {
+    let old = certs.pem("ca.crt");
+    certs.renew_authority();
+    let both = old + &certs.pem("ca.crt");
+    write(certs.folder(), "ca.crt", &both);
+    write(folder, "ca.crt", &both);
+}
+
+/// Has all servers present the certificate of an authority that is trusted by now. None is restarted, so nothing breaks for
+/// longer than it takes to connect again.
+pub async fn change_certificate(mut trial: Trial, servers: &mut [Redis]) {
+    trial.steady.round().await;
+    trial.breaks();
+    for server in servers.iter_mut() {
+        server.reload_certs().await;
+    }
+    for server in servers {
+        kill_all(server).await;
+    }
+    trial.mended(Instant::now());
+    let fault = "new CA in its file, then in use";
+    let outcome = trial.end(fault, Told::Reconnect).await;
+    outcome.tells_no_gap();
+}
+
 #[tokio::test]
 async fn another_password() {
     let mut redis = alone().password(OLD).start().await;
     let folder = tests::process::folder();
     write(folder.path(), "password", OLD);
-    let mut trial = with_secrets(&redis, folder.path()).await;
-    trial.breaks();
-    redis.change_password(NEW).await;
-    kill_all(&mut redis).await;
-    stays(AWAY).await;
-    write(folder.path(), "password", NEW);
-    trial.mended(redis.until_master().await);
-    let mut outcome = trial
-        .end("password changed, then its file", Told::Down)
-        .await;
-    outcome.tells_no_gap();
-    for gateway in &mut outcome.gateways {
-        let log = gateway.process().log();
-        assert!(!log.contains(OLD) && !log.contains(NEW), "{log}");
-    }
+    let trial = with_secrets("standalone, password", &redis.url(), folder.path()).await;
+    let servers = std::slice::from_mut(&mut redis);
+    change_password(trial, servers, folder.path()).await;
 }
 
 #[tokio::test]
@@ -61,7 +95,7 @@ async fn another_authority_and_a_restart() {
         .await;
     let folder = tests::process::folder();
     write(folder.path(), "ca.crt", &redis.certs().pem("ca.crt"));
-    let mut trial = with_secrets(&redis, folder.path()).await;
+    let mut trial = with_secrets("standalone, TLS", &redis.url(), folder.path()).await;
     trial.breaks();
     redis.shut_down().await;
     redis.certs().renew_authority();
@@ -75,30 +109,12 @@ async fn another_authority_and_a_restart() {
     outcome.tells_one_gap_at_most();
 }
 
-/// First both authorities are trusted, then the server changes to the new one without a restart: nothing breaks for longer
-/// than it takes to connect again.
 #[tokio::test]
 async fn another_authority_that_was_trusted_before() {
     let mut redis = alone().tls(Certs::new()).start().await;
-    // The test's own connection is made while the old authority still counts.
-    let _: String = redis.run(&mut redis::cmd("PING")).await;
     let folder = tests::process::folder();
-    let old = redis.certs().pem("ca.crt");
-    write(folder.path(), "ca.crt", &old);
-    let mut trial = with_secrets(&redis, folder.path()).await;
-    redis.certs().renew_authority();
-    write(
-        folder.path(),
-        "ca.crt",
-        &(old + &redis.certs().pem("ca.crt")),
-    );
-    trial.steady.round().await;
-    trial.breaks();
-    redis.reload_certs().await;
-    kill_all(&mut redis).await;
-    trial.mended(redis.until_master().await);
-    let outcome = trial
-        .end("new CA in its file, then in use", Told::Reconnect)
-        .await;
-    outcome.tells_no_gap();
+    write(folder.path(), "ca.crt", &redis.certs().pem("ca.crt"));
+    let trial = with_secrets("standalone, TLS", &redis.url(), folder.path()).await;
+    renew_authority(redis.certs(), folder.path());
+    change_certificate(trial, std::slice::from_mut(&mut redis)).await;
 }

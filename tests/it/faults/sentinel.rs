@@ -4,19 +4,21 @@
 //! one took along.
 
 use super::memory::{fill, flush};
-use super::network::cut_subscriptions;
-use super::secrets::{NEW, OLD, write};
+use super::network::{cut_subscriptions, slow_down};
+use super::secrets::{
+    GUARDS, NEW, OLD, change_certificate, change_password, renew_authority, with_secrets, write,
+};
 use super::*;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
+use tests::certs::Certs;
 use tests::redis::Sentinels;
 use tests::steady::Pair;
 use tests::steady::trial::Outcome;
 
 const SETUP: &str = "sentinel";
 const SERVERS: usize = 3;
-/// The password of the Sentinels themselves.
-const GUARDS: &str = "password-of-the-guards";
 /// What the Sentinels call the master.
 const MASTER: &str = "mymaster";
 
@@ -29,10 +31,7 @@ async fn on_all(group: &Sentinels) -> Trial {
 async fn with_passwords(group: &Sentinels, folder: &Path) -> Trial {
     write(folder, "password", OLD);
     write(folder, "sentinel-password", GUARDS);
-    let folder = folder.display().to_string();
-    let start = || on(&group.url()).flag("--redis-secret-dir", &folder).start();
-    let gateways = vec![start().await, start().await];
-    Trial::begin(SETUP, gateways, PLAN).await
+    with_secrets("sentinel, password", &group.url(), folder).await
 }
 
 /// Another server numbers by now: whoever listened all the time is told so once on each topic.
@@ -43,11 +42,18 @@ async fn replaced(trial: Trial, fault: &str, told: Told) -> Outcome {
 }
 
 /// Sentinels and their servers under load, and which of them is the master.
-async fn loaded() -> (Sentinels, Trial, usize) {
-    let group = Sentinels::start().await;
+async fn loaded(group: Sentinels) -> (Sentinels, Trial, usize) {
     let trial = on_all(&group).await;
     let (master, _) = group.until_master().await;
     (group, trial, master)
+}
+
+/// Waits for another master, and until the old one has given no sign of life for long enough.
+async fn replaced_meanwhile(group: &Sentinels, trial: &mut Trial, old: usize) {
+    let silent = Instant::now();
+    let (_, at) = group.until_master_other_than(old).await;
+    trial.mended(at);
+    stays(SILENT.saturating_sub(silent.elapsed())).await;
 }
 
 /// Sets an option of the master in all Sentinels.
@@ -77,7 +83,7 @@ async fn replaced_in_good_order() {
 
 #[tokio::test]
 async fn killed_and_replaced() {
-    let (mut group, mut trial, old) = loaded().await;
+    let (mut group, mut trial, old) = loaded(Sentinels::start().await).await;
     trial.breaks();
     group.server(old).kill9();
     let (_, at) = group.until_master_other_than(old).await;
@@ -88,7 +94,7 @@ async fn killed_and_replaced() {
 /// What only the master had is lost, to all listeners, as none had heard it.
 #[tokio::test]
 async fn killed_with_what_no_replica_had() {
-    let (mut group, mut trial, old) = loaded().await;
+    let (mut group, mut trial, old) = loaded(Sentinels::start().await).await;
     let replicas: Vec<usize> = (0..SERVERS).filter(|index| *index != old).collect();
     trial.breaks();
     for &replica in &replicas {
@@ -126,21 +132,41 @@ async fn restarted_before_it_is_taken_for_dead() {
 
 #[tokio::test]
 async fn frozen_replaced_and_back_as_a_replica() {
-    let (mut group, mut trial, old) = loaded().await;
-    let frozen = Instant::now();
+    let (mut group, mut trial, old) = loaded(Sentinels::start().await).await;
     trial.breaks();
     group.server(old).freeze();
-    let (_, at) = group.until_master_other_than(old).await;
-    trial.mended(at);
-    stays(FROZEN.saturating_sub(frozen.elapsed())).await;
+    replaced_meanwhile(&group, &mut trial, old).await;
     group.server(old).thaw();
     group.until_in_sync().await;
     replaced(trial, "SIGSTOP 15 s, replaced, back", Told::Down).await;
 }
 
+/// Neither gateways nor Sentinels nor replicas reach the master. What was on its way to it arrives when another one has
+/// taken its place.
+#[tokio::test]
+async fn silent_replaced_and_back_as_a_replica() {
+    let (mut group, mut trial, old) = loaded(Sentinels::behind_wires().await).await;
+    trial.breaks();
+    group.wires()[old].blackhole();
+    replaced_meanwhile(&group, &mut trial, old).await;
+    group.wires()[old].heal();
+    group.until_in_sync().await;
+    replaced(trial, "blackhole 15 s, replaced, back", Told::Down).await;
+}
+
+/// Sentinels are slow to reach, too. To them a slow master is not a dead one: they are told to wait for longer than two
+/// resets in a row take.
+#[tokio::test]
+async fn all_slow_and_unreliable_for_ten_seconds() {
+    let mut group = Sentinels::behind_wires().await;
+    patient(&mut group).await;
+    let trial = on_all(&group).await;
+    slow_down(trial, group.wires()).await;
+}
+
 #[tokio::test]
 async fn busy_for_long_enough_to_be_replaced() {
-    let (mut group, mut trial, old) = loaded().await;
+    let (mut group, mut trial, old) = loaded(Sentinels::start().await).await;
     trial.breaks();
     let mut sleep = redis::cmd("DEBUG");
     let () = group.server(old).run(sleep.arg("SLEEP").arg(5)).await;
@@ -175,29 +201,26 @@ async fn another_password_everywhere() {
     let mut group = Sentinels::protected(OLD, GUARDS).await;
     patient(&mut group).await;
     let folder = tests::process::folder();
-    let mut trial = with_passwords(&group, folder.path()).await;
-    trial.breaks();
+    let trial = with_passwords(&group, folder.path()).await;
     set(&mut group, "auth-pass", NEW).await;
+    change_password(trial, group.servers(), folder.path()).await;
+}
+
+/// Sentinels read their certificates when they start, so one after the other is restarted before the servers change.
+#[tokio::test]
+async fn another_authority_everywhere_that_was_trusted_before() {
+    let certs = Arc::new(Certs::new());
+    let mut group = Sentinels::tls(&certs).await;
+    let folder = tests::process::folder();
+    write(folder.path(), "ca.crt", &certs.pem("ca.crt"));
+    let trial = with_secrets("sentinel, TLS", &group.url(), folder.path()).await;
+    renew_authority(&certs, folder.path());
     for index in 0..SERVERS {
-        let server = group.server(index);
-        let mut set = redis::cmd("CONFIG");
-        let () = server.run(set.arg("SET").arg("masterauth").arg(NEW)).await;
-        server.change_password(NEW).await;
+        group.sentinel(index).shut_down().await;
+        group.sentinel(index).start_again().await;
     }
-    kill_all(group.master().await).await;
-    stays(AWAY).await;
-    write(folder.path(), "password", NEW);
-    trial.mended(Instant::now());
-    let fault = "password changed, then its file";
-    let mut outcome = trial.end(fault, Told::Down).await;
-    outcome.tells_no_gap();
-    for gateway in &mut outcome.gateways {
-        let log = gateway.process().log();
-        assert!(
-            ![OLD, NEW, GUARDS].iter().any(|word| log.contains(word)),
-            "{log}"
-        );
-    }
+    group.until_known().await;
+    change_certificate(trial, group.servers()).await;
 }
 
 /// Gateways begin with the Sentinel that their URL names first.
