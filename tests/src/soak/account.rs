@@ -136,14 +136,17 @@ impl Account {
         let Some((line, at)) = found.into_iter().find(|(line, _)| line.name == channel) else {
             return self.foreign(format!("a gap of {channel}"));
         };
-        // An epoch that the server has forgotten: all that is kept comes again.
+        // An epoch that the server has forgotten: all that is kept comes again, from one epoch into the next with a gap
+        // between them, until it is where it was.
         let back = line
             .at
             .zip(at)
             .is_some_and(|(from, to)| from.epoch != to.epoch && to.offset < from.offset);
         line.at = at;
         for sequence in line.sequences.values_mut() {
-            sequence.back = back.then_some(0);
+            if back {
+                sequence.back = Some(0);
+            }
             sequence.next = match sequence.next {
                 Next::AtMost(_) => Next::From(1),
                 Next::Exactly(number) | Next::From(number) => Next::From(number),

@@ -151,6 +151,30 @@ fn behind_a_gap_that_goes_back_to_another_epoch_what_is_kept_comes_again_once() 
 }
 
 #[test]
+fn behind_a_gap_that_goes_back_each_epoch_begins_with_a_gap_of_its_own() {
+    let mut account = opened(1);
+    for number in 1..5 {
+        account.a(number);
+    }
+    account.gap("a", "cccccc-0~bbbbbb-0");
+    account.says(Source::Http, 1, "cccccc-1~bbbbbb-0");
+    account.gap("a", "dddddd-1~bbbbbb-0");
+    for number in [2, 4, 3, 5] {
+        let id = format!("dddddd-{number}~bbbbbb-0");
+        account.says(Source::Http, number, &id);
+    }
+    account.gap("a", "eeeeee-5~bbbbbb-0");
+    account.says(Source::Http, 4, "eeeeee-6~bbbbbb-0");
+    account.found(&[
+        "a: dddddd-4 came after dddddd-2",
+        "a: dddddd-3 came after dddddd-4",
+        "a: 3 came twice",
+        "a: dddddd-5 came after dddddd-3",
+        "a: 4 came twice",
+    ]);
+}
+
+#[test]
 fn a_gap_after_the_hole_explains_nothing() {
     let mut account = opened(1);
     account.a(1);
