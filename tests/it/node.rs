@@ -13,7 +13,7 @@ mod serve; // from `kubectl apply` to a page
 
 /// Windows that a test can wait for.
 const QUICK: [&str; 4] = [
-    "gateway.endpointDelay=5s",
+    "gateway.endpointDelay=3s",
     "gateway.drain=5s",
     "operator.scaleDownAfter=10s",
     "operator.scaleDownEvery=2s",
