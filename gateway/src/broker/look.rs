@@ -59,28 +59,28 @@ impl Look {
         most.saturating_sub(self.looked)
     }
 
-    /// Shows it the next older message; none in place of one that this version cannot read.
+    /// Shows it the next older message; none in place of one that this version cannot read. Breaks when it has enough.
     pub fn at(&mut self, frame: Option<&Arc<Frame>>) -> ControlFlow<()> {
         if self.left() == 0 {
             return ControlFlow::Break(());
         }
         self.looked += 1;
-        let Some(frame) = frame else {
-            return ControlFlow::Continue(());
-        };
-        match &self.pick {
-            Pick::Last { bytes, .. } => {
+        match (&self.pick, frame) {
+            (Pick::Last { bytes, .. }, Some(frame)) => {
                 self.bytes += frame.message().data().len();
                 if self.bytes > *bytes && !self.taken.is_empty() {
                     return ControlFlow::Break(());
                 }
                 self.taken.push(frame.clone());
             }
-            Pick::Id(id) if frame.message().id() == Some(id) => {
+            (Pick::Id(id), Some(frame)) if frame.message().id() == Some(id) => {
                 self.taken.push(frame.clone());
                 return ControlFlow::Break(());
             }
-            Pick::Id(_) => {}
+            _ => {}
+        }
+        if self.left() == 0 {
+            return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
@@ -149,7 +149,7 @@ mod tests {
             bytes: 9,
         });
         assert_eq!(look.at(None), ControlFlow::Continue(()));
-        assert_eq!((look.left(), look.at(None)), (1, ControlFlow::Continue(())));
+        assert_eq!((look.left(), look.at(None)), (1, ControlFlow::Break(())));
         assert_eq!((look.left(), look.at(None)), (0, ControlFlow::Break(())));
     }
 }

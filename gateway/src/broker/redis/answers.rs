@@ -10,16 +10,19 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 /// Bytes of data in one answer, if every message is as large as its Channel lets it be. In the server's JSON
 /// a byte that has to be escaped takes up to six.
 const ANSWER_BYTES: usize = 8 * 1024 * 1024;
+/// Messages that a page reads to know what it goes on from: the oldest, and the one that is left for the next.
+pub const BESIDE: usize = 2;
 /// Bytes of data in all answers on their way; who asks for more waits.
 const ANSWERS_BYTES: usize = 8 * ANSWER_BYTES;
 /// What room is counted in, since a semaphore counts to 2^32 only.
 const UNIT_BYTES: usize = 1024;
 
-/// How many messages of the Channel are asked for at once.
+/// How many messages of the Channel are asked for at once, those that a page reads [`BESIDE`] left out.
 #[must_use]
 pub fn fits(target: &Target) -> usize {
     let bytes = target.policy.limits.message_bytes.max(1);
-    (ANSWER_BYTES / bytes).clamp(1, PAGE_MESSAGES)
+    let fit = (ANSWER_BYTES / bytes).saturating_sub(BESIDE);
+    fit.clamp(1, PAGE_MESSAGES)
 }
 
 /// The answers on their way.
@@ -57,7 +60,7 @@ mod tests {
     fn one_answer_is_bounded_by_what_a_message_may_weigh() {
         assert_eq!(fits(&sized(1024)), PAGE_MESSAGES);
         assert_eq!(fits(&sized(65536)), PAGE_MESSAGES);
-        assert_eq!(fits(&sized(1024 * 1024)), 8);
+        assert_eq!(fits(&sized(1024 * 1024)), 6);
         assert_eq!(fits(&sized(64 * 1024 * 1024)), 1);
     }
 

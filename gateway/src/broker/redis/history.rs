@@ -3,7 +3,7 @@
 //! Owns: metas, pages, and finding a start by count or time. Never: writes; judges a cursor itself.
 //! Used by: `redis`; `newest`, which reads backwards; `link`, which reads the metas after an interruption.
 
-use super::answers::{Answers, fits};
+use super::answers::{Answers, BESIDE, fits};
 use super::commands::{Commands, Failure};
 use super::keys::{Keys, Names};
 use super::wire;
@@ -21,9 +21,6 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(5);
 /// How often a page is read that does not fit to what the server remembers; then what is kept there is lost.
 const MOST_TRIES: u32 = 3;
-
-/// Messages that are read to know what a page goes on from: the oldest, and the one that is left for the next.
-const BESIDE: usize = 2;
 
 /// Reads.
 #[derive(Clone)]
@@ -94,6 +91,8 @@ impl History {
         let oldest = first_offset(oldest).unwrap_or(lineage.last + 1);
         let plan = Plan::of(&lineage, oldest, cursor);
         if plan.after != cursor.offset {
+            // The room is for one answer.
+            rows.clear();
             let mut pipe = redis::pipe();
             after(&mut pipe, &names, plan.after, most);
             (rows,) = self.ask(&names, &pipe).await?;

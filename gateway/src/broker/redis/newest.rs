@@ -4,35 +4,29 @@
 
 use super::answers::fits;
 use super::commands::Failure;
-use super::history::{History, Rows, entries, lineage};
+use super::history::{History, Rows, entries};
 use crate::broker::{Look, Newest, Pick, Target, Unavailable};
-use crate::position::Lineage;
-use std::collections::HashMap;
 
 impl History {
     /// Those of the newest messages kept that `pick` wants.
     pub async fn newest(&self, target: &Target, pick: Pick) -> Result<Newest, Unavailable> {
+        let lineage = self.lineage(&target.address).await?;
         let mut look = Look::new(pick);
         let looked = self.look_back(target, &mut look).await;
-        let lineage = looked.map_err(|failure| failure.at("read the newest messages"))?;
+        looked.map_err(|failure| failure.at("read the newest messages"))?;
         Ok(look.answer(lineage))
     }
 
     /// Shows them to `look` step by step, so that no answer of the server is large, until it has enough.
-    async fn look_back(&self, target: &Target, look: &mut Look) -> Result<Lineage, Failure> {
+    async fn look_back(&self, target: &Target, look: &mut Look) -> Result<(), Failure> {
         let names = self.keys.names(&target.address);
-        let at_once = fits(target);
-        let mut remembered = None;
         let mut from = "+".to_owned();
         loop {
-            let count = look.left().clamp(1, at_once);
+            let count = look.left().clamp(1, fits(target));
             let _room = self.answers.room(target, count).await;
             let mut pipe = redis::pipe();
-            pipe.atomic()
-                .hgetall(&names.meta)
-                .xrevrange_count(&names.history, &from, "-", count);
-            let (meta, rows): (HashMap<String, String>, Rows) = self.ask(&names, &pipe).await?;
-            let lineage = remembered.get_or_insert_with(|| lineage(&meta));
+            pipe.xrevrange_count(&names.history, &from, "-", count);
+            let (rows,): (Rows,) = self.ask(&names, &pipe).await?;
             let last = rows.len() < count;
             let entries = entries(rows);
             let mut back = entries.iter();
@@ -40,8 +34,8 @@ impl History {
             let older = entries
                 .last()
                 .map_or(0, |(oldest, _)| oldest.saturating_sub(1));
-            if last || enough || look.left() == 0 || older == 0 {
-                return Ok(lineage.clone());
+            if last || enough || older == 0 {
+                return Ok(());
             }
             from = format!("{older}-0");
         }
