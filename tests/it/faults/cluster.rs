@@ -7,7 +7,7 @@
 use super::memory::{fill, flush};
 use super::network::{cut_subscriptions, silence, slow_down};
 use super::secrets::{
-    OLD, change_certificate, change_password, renew_authority, with_secrets, write,
+    OLD, change_certificate, change_password, trusting_both, with_secrets, write,
 };
 use super::*;
 use std::collections::BTreeSet;
@@ -220,9 +220,6 @@ async fn another_password_everywhere() {
 async fn another_authority_everywhere_that_was_trusted_before() {
     let certs = Arc::new(Certs::new());
     let mut cluster = RedisCluster::tls(&certs).await;
-    let folder = tests::process::folder();
-    write(folder.path(), "ca.crt", &certs.pem("ca.crt"));
-    let trial = with_secrets("cluster, TLS", &cluster.url(), folder.path()).await;
-    renew_authority(&certs, folder.path());
+    let (_folder, trial) = trusting_both("cluster, TLS", &cluster.url(), &certs).await;
     change_certificate(trial, cluster.nodes()).await;
 }

@@ -3,6 +3,7 @@
 use super::*;
 use std::path::Path;
 use std::time::Instant;
+use tempfile::TempDir;
 use tests::certs::Certs;
 
 pub const OLD: &str = "old-password-of-the-test";
@@ -49,9 +50,18 @@ pub async fn change_password(mut trial: Trial, servers: &mut [Redis], folder: &P
     }
 }
 
+/// Two gateways under load that trust the authority of these servers, and from now on another one beside it.
+pub async fn trusting_both(setup: &str, url: &str, certs: &Certs) -> (TempDir, Trial) {
+    let folder = tests::process::folder();
+    write(folder.path(), "ca.crt", &certs.pem("ca.crt"));
+    let trial = with_secrets(setup, url, folder.path()).await;
+    renew_authority(certs, folder.path());
+    (folder, trial)
+}
+
 /// Makes another authority and a certificate of it. Gateways trust it beside the old one from now on, and servers do both
 /// once they read their files anew.
-pub fn renew_authority(certs: &Certs, folder: &Path) {
+fn renew_authority(certs: &Certs, folder: &Path) {
     let old = certs.pem("ca.crt");
     certs.renew_authority();
     let both = old + &certs.pem("ca.crt");
@@ -112,9 +122,7 @@ async fn another_authority_and_a_restart() {
 #[tokio::test]
 async fn another_authority_that_was_trusted_before() {
     let mut redis = alone().tls(Certs::new()).start().await;
-    let folder = tests::process::folder();
-    write(folder.path(), "ca.crt", &redis.certs().pem("ca.crt"));
-    let trial = with_secrets("standalone, TLS", &redis.url(), folder.path()).await;
-    renew_authority(redis.certs(), folder.path());
+    let url = redis.url();
+    let (_folder, trial) = trusting_both("standalone, TLS", &url, redis.certs()).await;
     change_certificate(trial, std::slice::from_mut(&mut redis)).await;
 }

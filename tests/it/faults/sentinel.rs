@@ -6,7 +6,7 @@
 use super::memory::{fill, flush};
 use super::network::{cut_subscriptions, slow_down};
 use super::secrets::{
-    GUARDS, NEW, OLD, change_certificate, change_password, renew_authority, with_secrets, write,
+    GUARDS, NEW, OLD, change_certificate, change_password, trusting_both, with_secrets, write,
 };
 use super::*;
 use std::path::Path;
@@ -211,10 +211,7 @@ async fn another_password_everywhere() {
 async fn another_authority_everywhere_that_was_trusted_before() {
     let certs = Arc::new(Certs::new());
     let mut group = Sentinels::tls(&certs).await;
-    let folder = tests::process::folder();
-    write(folder.path(), "ca.crt", &certs.pem("ca.crt"));
-    let trial = with_secrets("sentinel, TLS", &group.url(), folder.path()).await;
-    renew_authority(&certs, folder.path());
+    let (_folder, trial) = trusting_both("sentinel, TLS", &group.url(), &certs).await;
     for index in 0..SERVERS {
         group.sentinel(index).shut_down().await;
         group.sentinel(index).start_again().await;
