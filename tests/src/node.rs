@@ -17,6 +17,7 @@ use tokio::process::Command;
 use tokio::sync::{Mutex, MutexGuard};
 
 mod crowd;
+mod outage;
 mod page;
 mod release;
 
@@ -159,28 +160,6 @@ impl Node {
     pub async fn apply(&self, object: &Value) {
         let apply = ["kubectl", "apply", "--filename", "-"];
         self.run(&apply, &object.to_string()).await;
-    }
-
-    /// Kills the API server, as a power cut would.
-    pub async fn kill_api_server(&self) {
-        self.component("kill", "kube-apiserver").await;
-    }
-
-    /// Starts it again and waits until it answers.
-    pub async fn start_api_server(&self) {
-        self.component("start", "kube-apiserver").await;
-        until_time(START, "the API server to answer", || async {
-            let output = self.ask_api_server().await;
-            let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            output.status.success().then_some(()).ok_or(said)
-        })
-        .await;
-    }
-
-    /// What `kubectl` says when it is asked whether the API server is ready.
-    pub async fn ask_api_server(&self) -> Output {
-        self.try_run(&["kubectl", "get", "--raw", "/readyz"], "")
-            .await
     }
 
     async fn component(&self, action: &str, name: &str) {

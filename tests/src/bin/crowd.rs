@@ -4,6 +4,7 @@
 //! its standard input has ended, what was seen as one line of JSON. Used by: `node`.
 
 use clap::Parser as _;
+use std::io::Write as _;
 use tests::crowd::{News, Settings, run};
 
 #[derive(clap::Parser)]
@@ -22,11 +23,16 @@ async fn main() {
         read.expect("standard input can be read");
     };
     let tell = |news| match news {
-        News::Open => println!("0"),
-        News::Published(number) => println!("{number}"),
+        News::Open => say("0"),
+        News::Published(number) => say(&number.to_string()),
         News::Ended(_) => {}
     };
     let verdict = run(settings, tell, stop).await;
     let line = serde_json::to_string(&verdict).expect("it can be written as JSON");
-    println!("{line}");
+    say(&line);
+}
+
+/// A line for the test, which may have failed and read no further.
+fn say(line: &str) {
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
