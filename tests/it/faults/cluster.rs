@@ -137,7 +137,10 @@ async fn restarted_before_it_is_taken_for_dead() {
     cluster.node(VICTIM).shut_down().await;
     stays(AWAY).await;
     cluster.node(VICTIM).start_again().await;
-    trial.mended(cluster.node(VICTIM).until_master().await);
+    let answers = cluster.node(VICTIM).until_master().await;
+    trial.mended(answers);
+    let well = cluster.until_well(VICTIM).await;
+    println!("the node itself takes commands {:?} later", well - answers);
     let outcome = trial.end("SHUTDOWN, nothing saved, back", Told::Down).await;
     tells_one_gap_in(&outcome, &topics);
 }

@@ -201,6 +201,18 @@ impl RedisCluster {
         .await
     }
 
+    /// Waits until the cluster is well to `node`: after a start it answers PING, but takes no commands for 2 s, whatever the
+    /// others say (`CLUSTER_WRITABLE_DELAY`).
+    pub async fn until_well(&self, node: usize) -> Instant {
+        until(format!("the cluster to be well to node {node}"), || async {
+            let well = well(&self.nodes[node]).await;
+            well.filter(|well| *well)
+                .map(|_| Instant::now())
+                .ok_or_else(|| format!("it says {well:?}"))
+        })
+        .await
+    }
+
     /// Moves a slot with its keys.
     pub async fn move_slot(&mut self, slot: u16, to: usize) {
         self.move_slots(&[slot], to).await;
@@ -312,8 +324,7 @@ impl RedisCluster {
                 }
             }
             for (index, node) in this.nodes.iter().enumerate() {
-                let info: Option<String> = node.soon(&cluster(&["INFO"])).await;
-                if info.is_some_and(|info| !info.contains("cluster_state:ok")) {
+                if well(node).await == Some(false) {
                     return Err(format!("to node {index} the cluster has failed"));
                 }
             }
@@ -354,6 +365,12 @@ impl RedisCluster {
 fn thirds() -> impl Iterator<Item = Range<u32>> {
     let bound = |part: usize| u32::from(SLOTS) * part as u32 / MASTERS as u32;
     (0..MASTERS).map(move |part| bound(part)..bound(part + 1))
+}
+
+/// Whether a node, if it answers, takes the cluster for well: only then it takes commands.
+async fn well(node: &Redis) -> Option<bool> {
+    let info: Option<String> = node.soon(&cluster(&["INFO"])).await;
+    info.map(|info| info.contains("cluster_state:ok"))
 }
 
 fn cluster(words: &[&str]) -> Cmd {

@@ -78,11 +78,10 @@ impl Seen {
         self.up.iter().find_map(|change| down(change)?)
     }
 
-    /// Whether Redis was said to be down, and in the end to be up again.
+    /// Whether Redis was said to be down after `fault`, and in the end to be up again.
     #[must_use]
-    pub fn down_and_up(&self) -> bool {
-        let was_down = self.up.iter().any(|(_, up)| *up == 0.0);
-        was_down && self.up.last().is_some_and(|(_, up)| *up > 0.0)
+    pub fn down_and_up(&self, fault: Instant) -> bool {
+        self.down_after(fault).is_some() && self.up.last().is_some_and(|(_, up)| *up > 0.0)
     }
 }
 
