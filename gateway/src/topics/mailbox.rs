@@ -147,7 +147,9 @@ impl Mailbox {
         state.post_marks();
         if let Mail::Frame { topic, frame } = &mail {
             if !state.has_room() {
-                state.overflowed.insert(*topic, frame.position());
+                // One without a position, of a raw message, does not hide the last that had one.
+                let mark = state.overflowed.entry(*topic).or_default();
+                *mark = frame.position().or(*mark);
                 return;
             }
             state.frames += 1;

@@ -189,8 +189,8 @@ impl Gate {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Puts the end behind all that waits, and waits until it is reached, at most a second.
-    pub async fn drain(&self, token: u64) {
+    /// Puts the end behind all that waits, and waits until it is reached, at most a second: whether it was.
+    pub async fn drain(&self, token: u64) -> bool {
         let mut ended = self.ended.subscribe();
         self.close_behind();
         let all = async {
@@ -198,18 +198,22 @@ impl Gate {
                 drop(ended.wait_for(|&ended| ended >= token).await);
             }
         };
-        if timeout(HANDOVER, all).await.is_err() {
+        let all = timeout(HANDOVER, all).await.is_ok();
+        if !all {
             tracing::warn!("raw messages still wait to be numbered");
         }
+        all
     }
 
-    /// Waits until the end for `token` is reached, at most a second.
-    pub async fn drained(&self, token: u64) {
+    /// Waits until the end for `token` is reached, at most a second: whether it was.
+    pub async fn drained(&self, token: u64) -> bool {
         let mut ended = self.ended.subscribe();
         let reached = ended.wait_for(|&ended| ended >= token);
-        if timeout(HANDOVER, reached).await.is_err() {
+        let all = timeout(HANDOVER, reached).await.is_ok();
+        if !all {
             tracing::warn!("the successor was not heard to take over");
         }
+        all
     }
 
     /// The end for `token` is reached.

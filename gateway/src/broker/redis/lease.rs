@@ -17,6 +17,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 
+mod leave; // giving it away when the process ends
+
 /// How often the lease is renewed, or asked for.
 const RENEW: Duration = Duration::from_secs(1);
 /// Time for one question.
@@ -146,10 +148,9 @@ impl Lease {
                 () = sleep(RENEW) => self.renew(&mut turn).await,
                 () = desk.due.notified() => self.renew(&mut turn).await,
                 Ok(()) = self.standing.changed() => self.renew(&mut turn).await,
-                () = gate.lost() => {
-                    turn.owes = true;
-                    self.renew(&mut turn).await;
-                }
+                // Told at the next renewal: a publisher that is too fast loses messages all the time, and the fleet is
+                // to be told once a second.
+                () = gate.lost(), if !turn.owes => turn.owes = true,
                 Some(note) = tray.notes.recv() => self.note(&mut turn, note).await,
                 Some(done) = tray.leave.recv() => {
                     self.leave(&mut turn, &mut tray.notes).await;
@@ -233,7 +234,7 @@ impl Lease {
         let times = self.standing.borrow().times;
         let told = async {
             if turn.owes {
-                self.ask("lost", &[&self.keys.control()]).await?;
+                self.tell_loss().await?;
             }
             self.ask("ready", &[]).await
         };
@@ -313,41 +314,8 @@ impl Lease {
         }
     }
 
-    /// Looks for a successor, and gives it the lease; without one the lease is given back.
-    async fn leave(&self, turn: &mut Turn, notes: &mut mpsc::Receiver<Note>) {
-        let held = match std::mem::replace(&mut turn.state, State::Left) {
-            State::Holding { token } => token,
-            State::Aside | State::Prepared { .. } | State::Taking { .. } | State::Left => {
-                self.ingest.listen(false);
-                drop(self.ask("release", &[]).await);
-                return;
-            }
-        };
-        let me = self.keys.id().to_string();
-        self.tell(&Note::Offer { from: me.clone() }).await;
-        let successor = async {
-            loop {
-                match notes.recv().await? {
-                    Note::Ready { from, id } if from == me => return Some(id),
-                    _ => {}
-                }
-            }
-        };
-        let successor = timeout(OFFER, successor).await.ok().flatten();
-        let control = self.keys.control();
-        let given = match &successor {
-            Some(id) => self.ask("give", &[&control, id]).await,
-            None => Ok(Vec::new()),
-        };
-        if successor.is_some() && given.is_ok_and(|words| words.first().is_some_and(|w| w == "ok"))
-        {
-            tracing::info!("another gateway numbers raw messages from here on");
-            self.ingest.gate.drained(held + 1).await;
-        } else {
-            self.ingest.gate.drain(held + 1).await;
-            drop(self.ask("release", &[]).await);
-        }
-        self.ingest.listen(false);
+    async fn tell_loss(&self) -> Result<Vec<String>, Failure> {
+        self.ask("lost", &[&self.keys.control()]).await
     }
 
     async fn tell(&self, note: &Note) {

@@ -109,6 +109,56 @@ async fn a_planned_hand_over_loses_nothing_and_keeps_the_order() {
     assert_eq!(take(&two, 400).await, (numbers(0..400), 0));
 }
 
+/// How many losses arrive within `time`.
+async fn losses_in(gateway: &Gateway, time: Duration) -> u32 {
+    let mut losses = 0;
+    let all = async {
+        loop {
+            if let Arrival::Lost { .. } = gateway.next().await {
+                losses += 1;
+            }
+        }
+    };
+    let ended: Result<(), _> = timeout(time, all).await;
+    assert!(ended.is_err());
+    losses
+}
+
+#[tokio::test]
+async fn what_a_holder_lost_is_told_before_it_leaves() {
+    let server = Server::start().await;
+    let policy = ingesting("sse", 100, &["sse"], FLASK);
+    let one = joined(&server, &policy, "sse").await;
+    let two = joined(&server, &policy, "sse").await;
+    raw(&server, 0).await;
+    assert_eq!(take(&two, 1).await, (numbers(0..1), 0));
+    one.broker.ingest.gate.lose();
+    one.broker.hand_over().await;
+    assert_eq!(losses_in(&two, Duration::from_millis(500)).await, 1);
+}
+
+#[tokio::test]
+async fn whoever_loses_all_the_time_tells_it_once_a_second() {
+    let server = Server::start().await;
+    let policy = ingesting("sse", 100, &["sse"], FLASK);
+    let one = joined(&server, &policy, "sse").await;
+    raw(&server, 0).await;
+    assert_eq!(take(&one, 1).await, (numbers(0..1), 0));
+    let began = std::time::Instant::now();
+    let losing = async {
+        for _ in 0..100 {
+            one.broker.ingest.gate.lose();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let (losses, ()) = tokio::join!(losses_in(&one, Duration::from_millis(2500)), losing);
+    let most = began.elapsed().as_secs() + 1;
+    assert!(
+        (1..=most).contains(&u64::from(losses)),
+        "{losses} of {most}"
+    );
+}
+
 #[tokio::test]
 async fn a_lease_that_was_given_back_is_taken_without_a_loss() {
     let server = Server::start().await;
