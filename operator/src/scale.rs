@@ -113,7 +113,7 @@ impl Facts {
             // Two pods would each serve half of the messages.
             return Bounds { lower: 1, upper: 1 };
         }
-        let upper = self.rules.max.min(counts.most.unwrap_or(u32::MAX)).max(1);
+        let upper = self.rules.max.max(1);
         let lower = self.rules.min.max(counts.fewest.unwrap_or(0)).max(1);
         Bounds {
             lower: lower.min(upper),

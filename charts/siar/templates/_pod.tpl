@@ -3,12 +3,13 @@ What the pods of gateway and operator have in common. Each takes (dict "root" $ 
 */}}
 
 {{/*
-Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. siar.dev/component is what
-policies of other releases know it by, so no value changes it.
+Metadata of a pod. Without version of the chart: a new chart with the same pods restarts none. Without ours for Redis,
+which is not of our version: a new one of ours would restart it, and what it keeps would end with its pod.
+siar.dev/component is what policies of other releases know it by, so no value changes it.
 */}}
 {{- define "siar.pod.metadata" -}}
 {{- $labels := include "siar.selector" . | fromYaml -}}
-{{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") -}}
+{{- if ne .component "redis" }}{{- $_ := set $labels "app.kubernetes.io/version" (.root.Chart.AppVersion | replace "+" "_") }}{{- end -}}
 {{- $_ := set $labels "siar.dev/component" .component -}}
 {{- with .gateway }}{{- $_ := set $labels "siar.dev/gateway" . }}{{- end -}}
 labels:

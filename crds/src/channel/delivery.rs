@@ -136,12 +136,12 @@ fn default_publish_per_second() -> i32 {
 #[x_kube(validation = kube::core::Rule::new("!has(self.minReplicas) || !has(self.maxReplicas) || self.minReplicas <= self.maxReplicas").message("minReplicas must not be greater than maxReplicas"))]
 #[serde(rename_all = "camelCase")]
 pub struct ScalingSpec {
-    /// The fewest gateway pods that the Channel asks for.
+    /// The fewest gateway pods that the fleet is to have. The fleet's own bounds win.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 1, max = 1_000))]
     pub min_replicas: Option<i32>,
 
-    /// The most gateway pods that the Channel asks for. The fleet's own bounds win.
+    /// The most gateway pods that the streams of this Channel ask for; others may ask for more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "i32", range(min = 1, max = 1_000))]
     pub max_replicas: Option<i32>,

@@ -28,12 +28,11 @@ pub struct Pod<'a> {
 /// What all pods together serve, and what the Channels ask for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Pods that the streams of Channels in force need, rounded up.
+    /// Pods that the streams of Channels in force need, rounded up. Of a Channel with `maxReplicas` they need no more
+    /// than that, whatever others need: one Channel must not make the fleet of all smaller.
     pub needed: u32,
     /// The largest `minReplicas` that a Channel sets.
     pub fewest: Option<u32>,
-    /// The largest `maxReplicas` that a Channel sets.
-    pub most: Option<u32>,
     /// Streams open, each once.
     pub streams: u64,
     /// Pods that are ready and not on their way out.
@@ -71,14 +70,15 @@ impl Counts {
             let channel = channel.to_string();
             let per = scaling.and_then(|scaling| scaling.streams_per_replica);
             let per = per.and_then(positive).unwrap_or(STREAMS_PER_REPLICA);
-            needed += reports
+            let part = reports
                 .iter()
                 .map(|shares| shares.of_channel(&channel, per))
                 .sum::<u128>();
-            if let Some(scaling) = scaling {
-                counts.fewest = counts.fewest.max(scaling.min_replicas.and_then(positive));
-                counts.most = counts.most.max(scaling.max_replicas.and_then(positive));
-            }
+            let most = scaling.and_then(|scaling| scaling.max_replicas);
+            let most = most.and_then(positive).unwrap_or(MOST_NEEDED);
+            needed += part.min(u128::from(most) * ONE);
+            let fewest = scaling.and_then(|scaling| scaling.min_replicas);
+            counts.fewest = counts.fewest.max(fewest.and_then(positive));
         }
         let needed = u32::try_from(needed.div_ceil(ONE)).unwrap_or(u32::MAX);
         counts.needed = needed.min(MOST_NEEDED);
@@ -233,15 +233,32 @@ mod tests {
     }
 
     #[test]
-    fn of_the_bounds_that_channels_set_the_largest_counts() {
+    fn of_the_fewest_that_channels_set_the_largest_counts() {
         let channels = [
             ("a", Some(scaling(None, Some(3), Some(5)))),
             ("b", Some(scaling(None, Some(4), None))),
             ("c", None),
         ];
-        let counts = count(&channels, &[]);
-        assert_eq!((counts.fewest, counts.most), (Some(4), Some(5)));
-        assert_eq!(count(&[("c", None)], &[]).most, None);
+        assert_eq!(count(&channels, &[]).fewest, Some(4));
+        assert_eq!(count(&[("c", None)], &[]).fewest, None);
+    }
+
+    #[test]
+    fn the_most_of_a_channel_bounds_what_it_needs_and_nothing_else() {
+        let small = scaling(Some(10), None, Some(3));
+        let streams = |small, large| [report(small + large, &[("small", small), ("large", large)])];
+        let needed = |channels: &[(&str, Option<ScalingSpec>)], small, large| {
+            count(channels, &streams(small, large)).needed
+        };
+        let alone = [("small", Some(small.clone()))];
+        assert_eq!(needed(&alone, 25, 0), 3);
+        assert_eq!(needed(&alone, 1_000, 0), 3);
+        let both = [
+            ("small", Some(small)),
+            ("large", Some(scaling(Some(10), None, None))),
+        ];
+        assert_eq!(needed(&both, 1_000, 100), 13);
+        assert_eq!(needed(&both, 5, 100), 11);
     }
 
     #[test]
