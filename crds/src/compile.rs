@@ -17,7 +17,11 @@ use crate::policy::{Policy, Problem, Rejection, Resolution, Source};
 use crate::reason::Reason;
 use crate::secrets::Secrets;
 use crate::snapshot::Snapshot;
-use std::collections::{BTreeMap, BTreeSet};
+use fit::Place;
+use std::collections::BTreeMap;
+
+/// Problems with Secrets that are told one by one: a Secret with 500 empty keys is told as well as by all of them.
+const TOLD_PROBLEMS: usize = 10;
 
 /// What comes of compiling.
 #[derive(Clone, Debug)]
@@ -75,7 +79,7 @@ pub fn compile<'a>(
         secrets,
         previous,
     };
-    inputs.compile(&BTreeSet::new())
+    inputs.compile(&BTreeMap::new())
 }
 
 /// All that the outcome depends on.
@@ -102,13 +106,14 @@ struct Judged {
 }
 
 impl Inputs<'_> {
-    /// Channels that are `held` back stay in the form they have, whatever they want.
-    fn compile(&self, held: &BTreeSet<&ChannelName>) -> Compiled {
+    /// Channels that are not in `places` are free.
+    fn compile(&self, places: &BTreeMap<&ChannelName, Place>) -> Compiled {
         let mut claims = Claims::default();
         let mut entries = Vec::new();
         let mut verdicts = Vec::new();
         for candidate in &self.candidates {
-            let judged = candidate.judge(self, held.contains(&candidate.name), &mut claims);
+            let place = places.get(&candidate.name).copied().unwrap_or(Place::Free);
+            let judged = candidate.judge(self, place, &mut claims);
             verdicts.push(candidate.verdict(&judged));
             if let Some(resolution) = judged.served {
                 entries.push((resolution.policy, resolution.form));
@@ -155,7 +160,7 @@ fn candidates<'a>(
 
 impl Candidate<'_> {
     /// Tries the spec as it is written, then the last good one.
-    fn judge(&self, inputs: &Inputs<'_>, held: bool, claims: &mut Claims) -> Judged {
+    fn judge(&self, inputs: &Inputs<'_>, place: Place, claims: &mut Claims) -> Judged {
         let uid = self.channel.uid();
         let last = inputs
             .previous
@@ -174,11 +179,18 @@ impl Candidate<'_> {
             Ok(resolution)
         };
         let paused = self.channel.is_paused() && last.is_some();
+        if place == Place::Out {
+            return Judged {
+                served: None,
+                rejection: Some(fit::no_room_any_more()),
+                paused,
+            };
+        }
         let written = if self.declared > 1 {
             Err(self.duplicate())
         } else if let Some(form) = last.filter(|_| paused) {
             attempt(form.generation, &form.spec)
-        } else if held {
+        } else if place == Place::Held {
             Err(fit::no_room())
         } else {
             self.channel
@@ -266,7 +278,12 @@ fn resolved_refs(served: Option<&Resolution>) -> Finding {
             message: "Every Secret that the Channel names is there.".to_owned(),
         };
     }
-    let messages: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+    let told = problems.iter().take(TOLD_PROBLEMS);
+    let mut messages: Vec<&str> = told.map(|problem| &*problem.message).collect();
+    let more = format!("There are {} more.", problems.len() - messages.len());
+    if messages.len() < problems.len() {
+        messages.push(&more);
+    }
     Finding {
         holds: false,
         reason: problems[0].reason,

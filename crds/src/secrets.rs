@@ -5,13 +5,14 @@
 
 use crate::secret::Secret;
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 /// The content of one Secret: key to value.
 pub type SecretData = BTreeMap<String, Secret<Vec<u8>>>;
 
 /// Secrets by namespace and name; none for one that is there and cannot be read.
 #[derive(Clone, Debug, Default)]
-pub struct Secrets(HashMap<(String, String), Option<SecretData>>);
+pub struct Secrets(HashMap<(String, String), Option<Arc<SecretData>>>);
 
 /// What is known of a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +25,14 @@ pub enum Found<'a> {
 
 impl Secrets {
     /// Adds a Secret; answers false when one of that name was there, which is replaced.
-    pub fn insert(&mut self, namespace: &str, name: &str, data: SecretData) -> bool {
+    pub fn insert(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        data: impl Into<Arc<SecretData>>,
+    ) -> bool {
         let key = (namespace.to_owned(), name.to_owned());
-        self.0.insert(key, Some(data)).is_none()
+        self.0.insert(key, Some(data.into())).is_none()
     }
 
     /// Adds a Secret that cannot be read.

@@ -99,7 +99,7 @@ impl Events {
         let event = Event {
             type_: reason.kind(),
             reason: reason.word().to_owned(),
-            note: Some(cut(note).to_owned()),
+            note: Some(cut(note, NOTE_BYTES).to_owned()),
             action: reason.action().to_owned(),
             secondary: None,
         };
@@ -121,11 +121,12 @@ impl Events {
     }
 }
 
-/// The beginning that the API server takes.
-fn cut(note: &str) -> &str {
-    let ends = note.char_indices().map(|(at, c)| at + c.len_utf8());
-    let end = ends.take_while(|end| *end <= NOTE_BYTES).last();
-    &note[..end.unwrap_or(0)]
+/// The beginning of a text that the API server takes: of at most `most` bytes.
+#[must_use]
+pub fn cut(text: &str, most: usize) -> &str {
+    let ends = text.char_indices().map(|(at, c)| at + c.len_utf8());
+    let end = ends.take_while(|end| *end <= most).last();
+    &text[..end.unwrap_or(0)]
 }
 
 #[cfg(test)]
@@ -134,9 +135,9 @@ mod tests {
 
     #[test]
     fn a_note_is_cut_between_characters() {
-        assert_eq!(cut("so"), "so");
-        assert_eq!(cut(""), "");
-        assert_eq!(cut(&"x".repeat(2_000)).len(), 1_024);
-        assert_eq!(cut(&"ø…".repeat(500)).len(), 1_022);
+        assert_eq!(cut("so", NOTE_BYTES), "so");
+        assert_eq!(cut("", NOTE_BYTES), "");
+        assert_eq!(cut(&"x".repeat(2_000), NOTE_BYTES).len(), 1_024);
+        assert_eq!(cut(&"ø…".repeat(500), NOTE_BYTES).len(), 1_022);
     }
 }

@@ -82,7 +82,7 @@ struct Gateway {
 /// A compilation with what is to be published; none when that does not fit.
 struct Packed {
     outcome: Arc<Outcome>,
-    bytes: Option<Vec<u8>>,
+    bytes: Vec<u8>,
 }
 
 /// What one look came to.
@@ -266,14 +266,7 @@ impl Gateway {
         if self.retry_at.is_some_and(|at| now < at) {
             return Attempt::Done(Reconciled::Unchanged);
         }
-        let Some(bytes) = packed.bytes.clone() else {
-            tracing::error!(
-                gateway = self.name,
-                "what is in force does not fit into a Secret any more; nothing is published until Channels or tokens are removed"
-            );
-            self.later();
-            return Attempt::Done(Reconciled::Error);
-        };
+        let bytes = packed.bytes.clone();
         if !self.published.is_known() {
             return Attempt::Unconfirmed;
         }

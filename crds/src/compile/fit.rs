@@ -9,14 +9,26 @@ use crate::policy::Rejection;
 use crate::reason::Reason;
 use crate::secrets::Secrets;
 use crate::snapshot::Snapshot;
-use std::collections::BTreeSet;
 
 /// The most bytes of a packed Snapshot: a Secret holds 1 MiB, its metadata included.
 pub const PACKED_BYTES: usize = 1_000_000;
 
+/// Where a Channel stands while a Snapshot is made to fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// It is served as it wants to be.
+    Free,
+    /// It stays in the form that it has, if it has one.
+    Held,
+    /// It is not served.
+    Out,
+}
+
 /// Compiles, and holds Channels back when the Snapshot takes more than `most` bytes packed: what is in force
-/// stays as it is, and of what is new or changed the oldest enter while they fit. Answers the packed
-/// Snapshot, too; none when what is in force does not fit by itself.
+/// stays as it is, and of what is new or changed the oldest enter while they fit, those first that do not grow. Where
+/// what is in force does not fit by itself, since its Secrets grew, Channels go: those that grew before others, the
+/// youngest first. Whoever lets a Secret grow must not keep others from being published. Answers the packed
+/// Snapshot, too.
 #[must_use]
 pub fn compile_to_fit<'a>(
     fleet: &Fleet,
@@ -24,38 +36,32 @@ pub fn compile_to_fit<'a>(
     secrets: &Secrets,
     previous: Option<&Snapshot>,
     most: usize,
-) -> (Compiled, Option<Vec<u8>>) {
+) -> (Compiled, Vec<u8>) {
     let inputs = Inputs {
         fleet,
         candidates: candidates(fleet, channels),
         secrets,
         previous,
     };
-    let fitting = |held: &[&ChannelName]| {
-        let held: BTreeSet<&ChannelName> = held.iter().copied().collect();
-        let compiled = inputs.compile(&held);
-        let packed = compiled.snapshot.pack();
-        let fits = packed.len() <= most;
-        (compiled, fits.then_some(packed))
-    };
-    let whole = fitting(&[]);
-    if whole.1.is_some() {
+    let whole = inputs.attempt(&[], &[]);
+    if whole.1.len() <= most {
         return whole;
     }
     let wanting = inputs.wanting(&whole.0);
-    // How many of them enter: more of them never take fewer bytes, but for a topic that changes hands.
-    let (mut enter, mut stay) = (0, wanting.len());
-    let mut best = fitting(&wanting);
-    while enter + 1 < stay {
-        let middle = usize::midpoint(enter, stay);
-        let attempt = fitting(&wanting[middle..]);
-        if attempt.1.is_some() {
-            (enter, best) = (middle, attempt);
-        } else {
-            stay = middle;
-        }
+    let held = inputs.attempt(&wanting, &[]);
+    if held.1.len() <= most {
+        return inputs.admit(&wanting, &[], held, most);
     }
-    best
+    let leaving = inputs.leaving(&held.0);
+    // How many of them go; all is always enough.
+    let (mut few, mut enough) = (0, leaving.len());
+    while few + 1 < enough {
+        let middle = usize::midpoint(few, enough);
+        let fits = inputs.attempt(&wanting, &leaving[..middle]).1.len() <= most;
+        *(if fits { &mut enough } else { &mut few }) = middle;
+    }
+    let out = &leaving[..enough];
+    inputs.admit(&wanting, out, inputs.attempt(&wanting, out), most)
 }
 
 /// What is said of a Channel that must wait.
@@ -66,8 +72,47 @@ pub(super) fn no_room() -> Rejection {
     )
 }
 
+/// What is said of a Channel that must go.
+pub(super) fn no_room_any_more() -> Rejection {
+    Rejection::new(
+        Reason::SnapshotFull,
+        "the gateway's Snapshot is full, since Secrets hold more than they did, and this Channel grew or came last; remove tokens or Channels, or move some to another gateway.".to_owned(),
+    )
+}
+
 impl<'a> Inputs<'a> {
-    /// The Channels that would be served as they are not served yet, the oldest first.
+    fn attempt(&self, held: &[&ChannelName], out: &[&ChannelName]) -> (Compiled, Vec<u8>) {
+        let held = held.iter().map(|name| (*name, Place::Held));
+        let out = out.iter().map(|name| (*name, Place::Out));
+        let compiled = self.compile(&held.chain(out).collect());
+        let packed = compiled.snapshot.pack();
+        (compiled, packed)
+    }
+
+    /// Lets as many of `wanting` in as fit, in their order; `best` is the attempt with none.
+    fn admit(
+        &self,
+        wanting: &[&ChannelName],
+        out: &[&ChannelName],
+        mut best: (Compiled, Vec<u8>),
+        most: usize,
+    ) -> (Compiled, Vec<u8>) {
+        // More of them never take fewer bytes, but for a topic that changes hands. That all of them do not fit is known
+        // only while nobody is out.
+        let (mut enter, mut stay) = (0, wanting.len() + usize::from(!out.is_empty()));
+        while enter + 1 < stay {
+            let middle = usize::midpoint(enter, stay);
+            let attempt = self.attempt(&wanting[middle..], out);
+            if attempt.1.len() <= most {
+                (enter, best) = (middle, attempt);
+            } else {
+                stay = middle;
+            }
+        }
+        best
+    }
+
+    /// The Channels that would be served as they are not served yet: those that do not grow, then the oldest first.
     fn wanting(&'a self, whole: &Compiled) -> Vec<&'a ChannelName> {
         let changes = |candidate: &&ChannelName| {
             let verdict = whole
@@ -78,7 +123,30 @@ impl<'a> Inputs<'a> {
             verdict.is_some_and(|verdict| self.changes(verdict))
         };
         let names = self.candidates.iter().map(|candidate| &candidate.name);
-        names.filter(changes).collect()
+        let mut names: Vec<_> = names.filter(changes).collect();
+        names.sort_by_cached_key(|name| self.grows(whole, name));
+        names
+    }
+
+    /// The Channels that are served: those that grew, then the youngest first.
+    fn leaving(&'a self, held: &Compiled) -> Vec<&'a ChannelName> {
+        let names = self
+            .candidates
+            .iter()
+            .rev()
+            .map(|candidate| &candidate.name);
+        let mut names: Vec<_> = names
+            .filter(|name| held.snapshot.form(name).is_some())
+            .collect();
+        names.sort_by_cached_key(|name| !self.grows(held, name));
+        names
+    }
+
+    /// Whether a Channel takes more in `compiled` than it does in force.
+    fn grows(&self, compiled: &Compiled, name: &ChannelName) -> bool {
+        let bytes = |snapshot: &Snapshot| snapshot.form(name).map_or(0, |form| form.bytes());
+        let before = self.previous.map_or(0, bytes);
+        bytes(&compiled.snapshot) > before
     }
 
     fn changes(&self, verdict: &Verdict) -> bool {

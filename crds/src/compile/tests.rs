@@ -279,6 +279,18 @@ fn a_paused_channel_keeps_its_form_and_loses_removed_tokens() {
 }
 
 #[test]
+fn of_many_problems_with_secrets_the_first_are_told() {
+    let keys: Vec<String> = (0..500).map(|key| format!("k{key}: ''")).collect();
+    let spec = "{access: {subscribe: [{tokens: {secretRef: {name: r}}}]}}";
+    let world =
+        World::of(&[("orders", spec)]).with_secret("r", &format!("{{{}}}", keys.join(", ")));
+    let compiled = world.compile(None);
+    let told = &compiled.verdicts[0].resolved_refs.message;
+    assert!(told.ends_with(" There are 490 more."), "{told}");
+    assert!(told.len() < 2_000, "{told}");
+}
+
+#[test]
 fn the_older_channel_keeps_a_topic_then_the_first_by_name() {
     let specs = [
         ("b", "{topics: ['x.{n}', y]}"),

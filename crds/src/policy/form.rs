@@ -63,6 +63,11 @@ impl Form {
         })
     }
 
+    /// How many bytes it takes as JSON.
+    pub fn bytes(&self) -> usize {
+        serde_json::to_vec(self).map_or(0, |text| text.len())
+    }
+
     /// Namespace and name.
     pub fn channel(&self) -> ChannelName {
         ChannelName::new(&self.namespace, &self.name)

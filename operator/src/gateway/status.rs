@@ -6,6 +6,7 @@
 use super::collect::Facts;
 use super::conditions::{self, Programmed};
 use super::reports::Reports;
+use crate::events::cut;
 use crate::stores::{self, stored::Stored};
 use crds::channel::{CONDITION_TYPES, ChannelStatus};
 use crds::compile::{Finding, Verdict};
@@ -30,6 +31,9 @@ const MOST_OVERWRITTEN: usize = 3;
 const CONTEST: Duration = Duration::from_secs(60);
 /// … is left to them for so long.
 const TRUCE: Duration = Duration::from_secs(600);
+
+/// The longest message that the schema of a Channel takes; a longer one would keep the whole status from being written.
+const MESSAGE_BYTES: usize = 32_768;
 
 /// What is known of one Channel at this moment.
 pub struct View<'a> {
@@ -96,7 +100,7 @@ fn condition(
         type_: type_.to_owned(),
         status: status.to_owned(),
         reason: finding.reason.to_string(),
-        message: finding.message.clone(),
+        message: cut(&finding.message, MESSAGE_BYTES).to_owned(),
         observed_generation: Some(generation),
         last_transition_time: since
             .map_or(now, |before| &before.last_transition_time)

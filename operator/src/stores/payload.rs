@@ -15,10 +15,14 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Client};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Secrets that are read at once.
 const AT_ONCE: usize = 16;
+/// The most bytes that the Secrets of one namespace may hold together. What a team puts into its own must not end the
+/// process for all; a thousand of them with a certificate, its key and an authority take 6 MB.
+const NAMESPACE_BYTES: usize = 8 * 1024 * 1024;
 
 /// A Secret by namespace and name.
 pub type SecretName = (String, String);
@@ -34,10 +38,29 @@ pub struct Payloads {
 type Stored = (SecretName, Option<String>);
 
 /// One Secret as it was read.
-#[derive(Clone)]
 struct Payload {
     version: String,
-    data: SecretData,
+    data: Arc<SecretData>,
+    /// Of its keys and values.
+    bytes: usize,
+}
+
+impl Payload {
+    fn of(secret: Secret) -> Self {
+        let data = secret.data.unwrap_or_default();
+        Self {
+            version: secret.metadata.resource_version.unwrap_or_default(),
+            bytes: data
+                .iter()
+                .map(|(key, value)| key.len() + value.0.len())
+                .sum(),
+            data: data
+                .into_iter()
+                .map(|(key, value)| (key, Hidden::new(value.0)))
+                .collect::<SecretData>()
+                .into(),
+        }
+    }
 }
 
 /// What came of reading: the same versions mean the same content.
@@ -87,20 +110,17 @@ impl Payloads {
             .into_iter()
             .map(|secret| read(self.client.clone(), secret))
             .collect();
-        let answers: Vec<_> = stream::iter(reads)
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
-        for (secret, answer) in answers {
+        let mut answers = stream::iter(reads).buffer_unordered(AT_ONCE);
+        while let Some((secret, answer)) = answers.next().await {
             let (namespace, name) = &secret.0;
-            match answer {
+            let answer = answer.map_err(|error| error.to_string());
+            match answer.and_then(|payload| admit(&self.read, &secret.0, payload)) {
                 Ok(payload) => {
                     self.failed.reset(&secret);
                     self.read.remove(&secret.0);
                     self.read.extend(payload.map(|payload| (secret.0, payload)));
                 }
-                Err(error) => {
-                    let problem = error.to_string();
+                Err(problem) => {
                     tracing::warn!(namespace, name, problem, "a Secret cannot be read");
                     self.failed.failed(&secret, now.steady);
                     unread.insert(secret.0);
@@ -151,13 +171,54 @@ async fn get(
 ) -> Result<Option<Payload>, CallError> {
     let secrets = Api::<Secret>::namespaced(client.clone(), namespace);
     let secret = call(secrets.get_opt(name)).await?;
-    Ok(secret.map(|secret| Payload {
-        version: secret.metadata.resource_version.unwrap_or_default(),
-        data: secret
-            .data
-            .unwrap_or_default()
-            .into_iter()
-            .map(|(key, value)| (key, Hidden::new(value.0)))
-            .collect(),
-    }))
+    Ok(secret.map(Payload::of))
+}
+
+/// Refuses what finds no room beside the other Secrets of its namespace.
+fn admit(
+    read: &BTreeMap<SecretName, Payload>,
+    name: &SecretName,
+    payload: Option<Payload>,
+) -> Result<Option<Payload>, String> {
+    let others = read
+        .iter()
+        .filter(|(other, _)| other.0 == name.0 && *other != name);
+    let others: usize = others.map(|(_, payload)| payload.bytes).sum();
+    let bytes = payload.as_ref().map_or(0, |payload| payload.bytes);
+    if bytes > 0 && others + bytes > NAMESPACE_BYTES {
+        return Err(format!(
+            "it holds {bytes} bytes, and the Secrets that Channels of its namespace name would hold more than {NAMESPACE_BYTES} together; make them smaller"
+        ));
+    }
+    Ok(payload)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::ByteString;
+
+    fn of_bytes(bytes: usize) -> Payload {
+        let value = ByteString(vec![b'x'; bytes - 1]);
+        Payload::of(Secret {
+            data: Some(BTreeMap::from([("k".to_owned(), value)])),
+            ..Secret::default()
+        })
+    }
+
+    #[test]
+    fn the_secrets_of_a_namespace_share_what_it_may_hold_and_no_other_pays() {
+        let name = |namespace: &str, name: &str| (namespace.to_owned(), name.to_owned());
+        let read = BTreeMap::from([
+            (name("shop", "large"), of_bytes(NAMESPACE_BYTES - 10)),
+            (name("desk", "large"), of_bytes(NAMESPACE_BYTES)),
+        ]);
+        let admits = |name: &SecretName, bytes| admit(&read, name, Some(of_bytes(bytes))).is_ok();
+        assert!(admits(&name("shop", "small"), 10));
+        assert!(!admits(&name("shop", "small"), 11));
+        assert!(admits(&name("shop", "large"), NAMESPACE_BYTES));
+        assert!(!admits(&name("desk", "small"), 1));
+        assert!(admits(&name("news", "small"), 11));
+        assert!(admit(&read, &name("desk", "gone"), None).is_ok());
+    }
 }

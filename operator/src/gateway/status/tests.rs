@@ -69,6 +69,17 @@ fn the_whole_status_is_said() {
 }
 
 #[test]
+fn a_message_is_as_long_as_the_schema_takes() {
+    let finding = Finding {
+        holds: false,
+        reason: Reason::InvalidSpec,
+        message: "ø".repeat(40_000),
+    };
+    let told = condition("Accepted", &finding, 1, &ChannelStatus::default(), &noon());
+    assert_eq!(told.message.len(), MESSAGE_BYTES);
+}
+
+#[test]
 fn a_time_of_transition_moves_on_a_flip_alone() {
     let first = status(&ChannelStatus::default(), 3, &noon());
     let later = moment("2026-01-01T13:00:00Z");
