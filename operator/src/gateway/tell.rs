@@ -174,12 +174,12 @@ impl Teller {
         reports: &Reports,
     ) -> Option<Write> {
         let now = clock::now();
-        let programmed = conditions::programmed(verdict, pods, reports);
+        let programmed = conditions::programmed(verdict, pods, reports, now.steady);
         self.context.metrics.channel_gateways(
             &self.gateway,
             &verdict.channel,
             programmed.serving,
-            programmed.ready,
+            programmed.expected,
         );
         if self.ledger.is_contested(stored, now.steady) {
             self.context.metrics.status_contested();

@@ -24,7 +24,7 @@ fn status(before: &ChannelStatus, streams: u64, now: &Time) -> ChannelStatus {
     let (pods, facts) = (pods(&["a", "b"]), facts());
     let digest = &verdict.in_force.as_ref().unwrap().digest;
     let reports = reports(&pods, digest, streams);
-    let programmed = conditions::programmed(verdict, &pods, &reports);
+    let programmed = conditions::programmed(verdict, &pods, &reports, crate::clock::now().steady);
     let policy = compiled.snapshot.channel(&verdict.channel);
     let view = View {
         verdict,
