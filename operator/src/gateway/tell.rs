@@ -124,7 +124,12 @@ impl Teller {
     async fn turn(&mut self, outcome: &Outcome, reports: &Reports) {
         let stores = &self.context.stores;
         let channels = collect::channels(stores, &self.gateway);
-        let pods = collect::pods(stores, &self.gateway);
+        // Without its Deployment the fleet is gone, whoever of its Pods is still on the way out.
+        let none = Reports::default();
+        let (pods, reports) = match collect::deployment(stores, &self.gateway) {
+            Some(_) => (collect::pods(stores, &self.gateway), reports),
+            None => (Vec::new(), &none),
+        };
         self.ledger.retain(|name| channels.contains_key(name));
         self.failed.retain(|name| channels.contains_key(name));
         let metrics = &self.context.metrics;
