@@ -10,6 +10,7 @@ use crds::name::ChannelName;
 use crds::policy::Policy;
 use crds::reason::Reason;
 use crds::report::{BrokerKind, ChannelReport, Report};
+use std::time::Instant;
 
 /// Pods that are named in a message; of more only the number.
 const MOST_NAMED: usize = 3;
@@ -20,31 +21,33 @@ pub struct Programmed {
     pub finding: Finding,
     /// Ready Pods that report the form in force.
     pub serving: usize,
-    /// Ready Pods.
-    pub ready: usize,
+    /// Ready Pods that should; new ones only if there are no others.
+    pub expected: usize,
 }
 
 /// Judges what the ready Pods report of a Channel.
 #[must_use]
-pub fn programmed(verdict: &Verdict, pods: &[Pod], reports: &Reports) -> Programmed {
-    let ready: Vec<&Pod> = pods.iter().filter(|pod| pod.ready).collect();
+pub fn programmed(verdict: &Verdict, pods: &[Pod], reports: &Reports, now: Instant) -> Programmed {
     let digest = verdict.in_force.as_ref().map(|form| &*form.digest);
-    let serves = |pod: &&&Pod| {
+    let serves = |pod: &&Pod| {
         let reported = of_channel(reports.of(pod), &verdict.channel);
         digest.is_some() && reported.map(|report| &*report.digest) == digest
     };
-    let serving = ready.iter().filter(serves).count();
-    let behind: Vec<&str> = ready
-        .iter()
-        .filter(|pod| !serves(pod))
-        .map(|pod| &*pod.name)
-        .collect();
+    let ready = pods.iter().filter(|pod| pod.ready);
+    let (serving, others): (Vec<&Pod>, Vec<&Pod>) = ready.partition(serves);
+    // A new Pod is not behind: nobody has heard of it yet. Else a rollout would flip every Channel twice for each Pod.
+    let known = others.iter().filter(|pod| !reports.is_new(pod, now));
+    let mut behind: Vec<&str> = known.map(|pod| &*pod.name).collect();
+    if serving.is_empty() && behind.is_empty() {
+        behind = others.iter().map(|pod| &*pod.name).collect();
+    }
+    let expected = serving.len() + behind.len();
     let finding = if digest.is_none() {
         no(
             Reason::NotAccepted,
             "Nothing of the Channel is in force; Accepted says why.",
         )
-    } else if ready.is_empty() {
+    } else if expected == 0 {
         no(
             Reason::NoGateways,
             "The gateway has no ready Pod; look at its Deployment.",
@@ -59,8 +62,8 @@ pub fn programmed(verdict: &Verdict, pods: &[Pod], reports: &Reports) -> Program
     };
     Programmed {
         finding,
-        serving,
-        ready: ready.len(),
+        serving: serving.len(),
+        expected,
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the Pods of a fleet report.
 //!
-//! Owns: asking them, often while they lag behind and seldom otherwise; the last report of each for a while.
-//! Never: judges a report. Used by: `gateway`; read by `conditions`, `scale`.
+//! Owns: asking them, often while they lag behind and seldom otherwise; the last report of each for a while; which
+//! are so new that nothing is known of them yet. Never: judges a report. Used by: `gateway`; read by `conditions`,
+//! `scale`.
 
 use super::collect::Pod;
 use crate::clock;
@@ -20,8 +21,10 @@ const REPORT_BYTES: usize = 4 * 1024 * 1024;
 const AT_ONCE: usize = 16;
 /// How often Pods that lag are asked …
 const LAGGING_EVERY: Duration = Duration::from_millis(250);
-/// … so long after publishing.
+/// … so long after publishing, and after they became ready.
 const LAGGING_FOR: Duration = Duration::from_secs(10);
+/// A Pod that became ready is new for so long, unless it reports. What it lacks afterwards is told to people.
+const NEW_FOR: Duration = Duration::from_secs(5);
 /// How often all are asked.
 const ALL_EVERY: Duration = Duration::from_secs(5);
 /// A report is taken for true so long after it was heard, if the Pod answers no more.
@@ -35,9 +38,14 @@ pub struct Wanted {
     pub revision: Arc<str>,
 }
 
-/// The last report of each Pod that has one.
+/// What is known of the Pods, by their uids.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reports(BTreeMap<String, Heard>);
+pub struct Reports {
+    /// The last report of each that has one.
+    heard: BTreeMap<String, Heard>,
+    /// Since when each that is ready was seen so.
+    ready: BTreeMap<String, Instant>,
+}
 
 /// One report; clones share it.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,23 +58,55 @@ impl Reports {
     /// What a Pod reported last, if that was a moment ago.
     #[must_use]
     pub fn of(&self, pod: &Pod) -> Option<&Report> {
-        self.0.get(&pod.uid).map(|heard| &*heard.report)
+        self.heard.get(&pod.uid).map(|heard| &*heard.report)
     }
 
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Report> {
-        self.0.values().map(|heard| &*heard.report)
+        self.heard.values().map(|heard| &*heard.report)
     }
 
     /// A Pod has reported.
     pub fn heard(&mut self, pod: &Pod, report: Report, at: Instant) {
         let report = Arc::new(report);
-        self.0.insert(pod.uid.clone(), Heard { report, at });
+        self.heard.insert(pod.uid.clone(), Heard { report, at });
+    }
+
+    /// These are the Pods now.
+    pub fn see(&mut self, pods: &[Pod], now: Instant) {
+        let before = std::mem::take(&mut self.ready);
+        let ready = pods.iter().filter(|pod| pod.ready);
+        let since = |pod: &Pod| before.get(&pod.uid).copied().unwrap_or(now);
+        self.ready = ready.map(|pod| (pod.uid.clone(), since(pod))).collect();
+    }
+
+    /// Whether a Pod has just become ready, and has not reported since. What it said before is no evidence: it may
+    /// have had nothing to serve yet.
+    #[must_use]
+    pub fn is_new(&self, pod: &Pod, now: Instant) -> bool {
+        let (heard, ready) = (self.heard.get(&pod.uid), self.ready.get(&pod.uid));
+        let reported = heard
+            .zip(ready)
+            .is_some_and(|(heard, since)| heard.at >= *since);
+        self.is_fresh(pod, NEW_FOR, now) && !reported
+    }
+
+    /// Whether a Pod has been ready for less than `time`. That holds of one that was not seen here yet: who reads the
+    /// store may know it first.
+    fn is_fresh(&self, pod: &Pod, time: Duration, now: Instant) -> bool {
+        let since = self.ready.get(&pod.uid);
+        pod.ready && since.is_none_or(|since| now < *since + time)
+    }
+
+    /// Whether a Pod lags, and is expected to catch up at any moment.
+    fn is_urgent(&self, pod: &Pod, revision: &str, published: Instant, now: Instant) -> bool {
+        let hurry = now < published + LAGGING_FOR || self.is_fresh(pod, LAGGING_FOR, now);
+        hurry && self.lags(pod, revision)
     }
 
     /// Forgets Pods that are gone, and those that have been silent for long.
     fn retain(&mut self, pods: &[Pod], now: Instant) {
-        self.0.retain(|uid, heard| {
+        self.heard.retain(|uid, heard| {
             let there = pods.iter().any(|pod| pod.uid == *uid);
             there && now.saturating_duration_since(heard.at) <= GOOD_FOR
         });
@@ -92,10 +132,10 @@ pub async fn ask(
         if want.revision != published.0 {
             published = (want.revision.clone(), now);
         }
-        let hurry_until = published.1 + LAGGING_FOR;
         let all = asked_all.is_none_or(|at| now >= at + ALL_EVERY);
         let mut reports = told.borrow().clone();
-        let due = |pod: &&Pod| all || now < hurry_until && reports.lags(pod, &want.revision);
+        reports.see(&want.pods, now);
+        let due = |pod: &&Pod| all || reports.is_urgent(pod, &want.revision, published.1, now);
         let due: Vec<Pod> = want.pods.iter().filter(due).cloned().collect();
         if all {
             asked_all = Some(now);
@@ -106,16 +146,13 @@ pub async fn ask(
             reports.heard(&pod, report, now);
         }
         reports.retain(&want.pods, now);
-        let lagging = want
-            .pods
-            .iter()
-            .any(|pod| reports.lags(pod, &want.revision));
-        told.send_replace(reports);
-        let pause = if lagging && now < hurry_until {
+        let urgent = |pod| reports.is_urgent(pod, &want.revision, published.1, now);
+        let pause = if want.pods.iter().any(urgent) {
             LAGGING_EVERY
         } else {
             ALL_EVERY
         };
+        told.send_replace(reports);
         tokio::select! {
             biased;
             changed = wanted.changed() => if changed.is_err() { return },
@@ -158,3 +195,6 @@ async fn get(http: &reqwest::Client, url: &str) -> Option<Report> {
     }
     serde_json::from_slice(&body).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -68,7 +68,7 @@ impl View<'_> {
             conditions,
             programmed: Some(format!(
                 "{}/{}",
-                self.programmed.serving, self.programmed.ready
+                self.programmed.serving, self.programmed.expected
             )),
             streams: Some(i64::try_from(streams).unwrap_or(i64::MAX)),
             url: self.url(),

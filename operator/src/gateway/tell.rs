@@ -124,7 +124,12 @@ impl Teller {
     async fn turn(&mut self, outcome: &Outcome, reports: &Reports) {
         let stores = &self.context.stores;
         let channels = collect::channels(stores, &self.gateway);
-        let pods = collect::pods(stores, &self.gateway);
+        // Without its Deployment the fleet is gone, whoever of its Pods is still on the way out.
+        let none = Reports::default();
+        let (pods, reports) = match collect::deployment(stores, &self.gateway) {
+            Some(_) => (collect::pods(stores, &self.gateway), reports),
+            None => (Vec::new(), &none),
+        };
         self.ledger.retain(|name| channels.contains_key(name));
         self.failed.retain(|name| channels.contains_key(name));
         let metrics = &self.context.metrics;
@@ -174,12 +179,12 @@ impl Teller {
         reports: &Reports,
     ) -> Option<Write> {
         let now = clock::now();
-        let programmed = conditions::programmed(verdict, pods, reports);
+        let programmed = conditions::programmed(verdict, pods, reports, now.steady);
         self.context.metrics.channel_gateways(
             &self.gateway,
             &verdict.channel,
             programmed.serving,
-            programmed.ready,
+            programmed.expected,
         );
         if self.ledger.is_contested(stored, now.steady) {
             self.context.metrics.status_contested();

@@ -2,16 +2,30 @@
 
 use super::super::fixtures::{compiled, facts, orders, pods, reports};
 use super::*;
+use crate::clock;
 use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// When no Pod is new any more.
+fn later() -> Instant {
+    clock::now().steady + Duration::from_secs(60)
+}
+
+/// Reports in which all Pods were seen ready since then, and `serving` of them serve the form in force.
+fn seen(verdict: &Verdict, serving: &[&str], all: &[&str], since: Instant) -> Reports {
+    let digest = verdict.in_force.as_ref().map_or("", |form| &*form.digest);
+    let mut reports = reports(&pods(serving), digest, 1);
+    reports.see(&pods(all), since);
+    reports
+}
 
 /// Of a Channel with that spec, while `serving` of the Pods report its form and the others an older one.
 #[track_caller]
 fn check(spec: &serde_json::Value, facts: &Facts, serving: &[&str], all: &[&str], reason: Reason) {
     let compiled = compiled(&orders(spec));
     let verdict = &compiled.verdicts[0];
-    let digest = verdict.in_force.as_ref().map_or("", |form| &*form.digest);
-    let reports = reports(&pods(serving), digest, 1);
-    let programmed = programmed(verdict, &pods(all), &reports);
+    let reports = seen(verdict, serving, all, clock::now().steady);
+    let programmed = programmed(verdict, &pods(all), &reports, later());
     let policy = compiled.snapshot.channel(&verdict.channel);
     let ready = ready(
         verdict,
@@ -23,7 +37,7 @@ fn check(spec: &serde_json::Value, facts: &Facts, serving: &[&str], all: &[&str]
     let holds = matches!(reason, Reason::Ready | Reason::Degraded);
     assert_eq!(ready.holds, holds, "{ready:?}");
     assert_eq!(
-        (programmed.serving, programmed.ready),
+        (programmed.serving, programmed.expected),
         (serving.len(), all.len())
     );
 }
@@ -38,11 +52,44 @@ fn a_channel_is_ready_when_every_ready_pod_serves_it() {
 }
 
 #[test]
+fn a_new_pod_makes_nothing_pending_for_its_first_seconds() {
+    let compiled = compiled(&orders(&json!({})));
+    let verdict = &compiled.verdicts[0];
+    let since = clock::now().steady;
+    let check = |reports: &Reports, seconds, holds, numbers| {
+        let now = since + Duration::from_secs(seconds);
+        let programmed = programmed(verdict, &pods(&["a", "b"]), reports, now);
+        let Programmed {
+            finding,
+            serving,
+            expected,
+        } = &programmed;
+        assert_eq!(finding.holds, holds, "{finding:?}");
+        assert_eq!((*serving, *expected), numbers, "after {seconds} s");
+    };
+    let reports = seen(verdict, &["a"], &["a", "b"], since);
+    check(&reports, 4, true, (1, 1));
+    check(&reports, 5, false, (1, 2));
+    // The store may show it before anybody was asked.
+    check(&seen(verdict, &["a"], &["a"], since), 60, true, (1, 1));
+    // What it serves counts at once.
+    let both = seen(verdict, &["a", "b"], &["a"], since);
+    check(&both, 0, true, (2, 2));
+    // With nobody else there is nothing to leave it out of.
+    check(&seen(verdict, &[], &["a", "b"], since), 0, false, (0, 2));
+}
+
+#[test]
 fn what_is_not_accepted_is_not_ready_for_the_same_reason() {
     let spec = json!({"topics": ["{"]});
     check(&spec, &facts(), &[], &["a"], Reason::InvalidTopic);
     let compiled = compiled(&orders(&spec));
-    let programmed = programmed(&compiled.verdicts[0], &pods(&["a"]), &Reports::default());
+    let programmed = programmed(
+        &compiled.verdicts[0],
+        &pods(&["a"]),
+        &Reports::default(),
+        later(),
+    );
     assert_eq!(programmed.finding.reason, Reason::NotAccepted);
 }
 
@@ -76,15 +123,11 @@ fn pods_that_are_not_ready_do_not_count_and_their_streams_do() {
     let mut reports = reports(&pods(&["a"]), digest, 2);
     let late = super::super::fixtures::reports(&pods(&["b"]), "older", 5);
     for pod in &pods(&["b"]) {
-        reports.heard(
-            pod,
-            late.of(pod).unwrap().clone(),
-            crate::clock::now().steady,
-        );
+        reports.heard(pod, late.of(pod).unwrap().clone(), clock::now().steady);
     }
-    let programmed = programmed(verdict, &all, &reports);
+    let programmed = programmed(verdict, &all, &reports, later());
     assert!(programmed.finding.holds);
-    assert_eq!((programmed.serving, programmed.ready), (1, 1));
+    assert_eq!((programmed.serving, programmed.expected), (1, 1));
     assert_eq!(streams(&verdict.channel, &reports), 7);
 }
 
@@ -92,7 +135,7 @@ fn pods_that_are_not_ready_do_not_count_and_their_streams_do() {
 fn of_many_that_lag_a_few_are_named() {
     let compiled = compiled(&orders(&json!({})));
     let all = pods(&["a", "b", "c", "d", "e"]);
-    let programmed = programmed(&compiled.verdicts[0], &all, &Reports::default());
+    let programmed = programmed(&compiled.verdicts[0], &all, &Reports::default(), later());
     let said = &programmed.finding.message;
     assert!(said.ends_with("yet: a, b, c and 2 more."), "{said}");
 }

@@ -18,13 +18,18 @@ fn noon() -> Time {
 
 /// The status of `shop/orders` with so many streams on each of two Pods.
 fn status(before: &ChannelStatus, streams: u64, now: &Time) -> ChannelStatus {
+    status_of(&["a", "b"], before, streams, now)
+}
+
+/// The same on Pods of these names.
+fn status_of(names: &[&str], before: &ChannelStatus, streams: u64, now: &Time) -> ChannelStatus {
     let stored = orders(&json!({"topics": ["orders.{user}", "b"]}));
     let compiled = compiled(&stored);
     let verdict = &compiled.verdicts[0];
-    let (pods, facts) = (pods(&["a", "b"]), facts());
+    let (pods, facts) = (pods(names), facts());
     let digest = &verdict.in_force.as_ref().unwrap().digest;
     let reports = reports(&pods, digest, streams);
-    let programmed = conditions::programmed(verdict, &pods, &reports);
+    let programmed = conditions::programmed(verdict, &pods, &reports, crate::clock::now().steady);
     let policy = compiled.snapshot.channel(&verdict.channel);
     let view = View {
         verdict,
@@ -143,6 +148,26 @@ fn a_fleet_that_catches_up_is_told_when_it_begins_and_when_all_do() {
         "who stays behind is told in the end"
     );
     assert_eq!(ledger.due(&channel, &served, now), Some(Due::Words));
+}
+
+#[test]
+fn a_fleet_that_is_gone_is_told_once() {
+    let (mut ledger, now) = (Ledger::default(), crate::clock::now().steady);
+    let served = stored(&status(&ChannelStatus::default(), 3, &noon()), 1);
+    let gone = status_of(&[], &served.status, 0, &noon());
+    let words = |at: usize| {
+        let condition = &gone.conditions[at];
+        (&*condition.status, &*condition.reason)
+    };
+    assert_eq!(words(0), ("True", "Accepted"));
+    assert_eq!(words(2), ("False", "NoGateways"));
+    assert_eq!(words(3), ("False", "NoGateways"));
+    assert_eq!(gone.programmed.as_deref(), Some("0/0"));
+    assert_eq!(gone.streams, Some(0));
+    assert_eq!(ledger.due(&served, &gone, now), Some(Due::Words));
+    ledger.wrote(&served, "2", gone.clone(), now);
+    let again = status_of(&[], ledger.current(&served), 0, &noon());
+    assert_eq!(ledger.due(&served, &again, now + NUMBERS_EVERY), None);
 }
 
 #[test]
