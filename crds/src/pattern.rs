@@ -1,7 +1,11 @@
 //! The patterns of topics that a Channel declares: `orders`, `orders.{user}`.
 //!
-//! Owns: parsing, matching, captures, and whether two patterns share a topic. Never: allocates when
+//! Owns: parsing, matching, captures; `reader`: whether two patterns share a topic. Never: allocates when
 //! matching; knows Channels. Used by: `policy`, `conflict`, `snapshot`, the gateway's topics and ingest.
+
+mod reader;
+
+pub use reader::Reader;
 
 use crate::name::{InvalidTopic, Topic};
 use std::fmt;
@@ -96,6 +100,14 @@ impl TopicPattern {
         }
     }
 
+    /// What stands after the last capture; all of a literal.
+    fn suffix(&self) -> &str {
+        match self.parts.last() {
+            Some(Part::Literal(text)) => text,
+            Some(Part::Capture(_)) | None => "",
+        }
+    }
+
     /// Whether `topic` is one of these.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
@@ -135,60 +147,11 @@ impl TopicPattern {
         glob
     }
 
-    /// Whether some topic matches both; told a little too often rather than too rarely, since it
-    /// does not weigh that a topic is at most 255 bytes long.
-    #[must_use]
-    pub fn overlaps(&self, other: &Self) -> bool {
-        if self.is_literal() {
-            return other.matches(self.as_str());
-        }
-        if other.is_literal() {
-            return self.matches(other.as_str());
-        }
-        let (a, b) = (self.prefix(), other.prefix());
-        if !a.starts_with(b) && !b.starts_with(a) {
-            return false;
-        }
-        shared(&self.symbols(), &other.symbols())
-    }
-
     /// Whether some topic that begins with `prefix` matches; a topic is at most 255 bytes long, which is
     /// not weighed.
     #[must_use]
     pub fn reaches(&self, prefix: &str) -> bool {
-        let symbols = self.symbols();
-        // The places in `symbols` at which a reading of `prefix` may have arrived. What follows a place can
-        // always be completed, so any place left at the end will do.
-        let mut places = vec![false; symbols.len() + 1];
-        places[0] = true;
-        for c in prefix.chars() {
-            let mut next = vec![false; symbols.len() + 1];
-            for at in (0..symbols.len()).filter(|&at| places[at]) {
-                let run = matches!(symbols[at], Symbol::Run);
-                if symbols[at].meets(Symbol::Only(c)) {
-                    next[if run { at } else { at + 1 }] = true;
-                }
-            }
-            // A run may end at any time.
-            for at in 0..symbols.len() {
-                if next[at] && matches!(symbols[at], Symbol::Run) {
-                    next[at + 1] = true;
-                }
-            }
-            places = next;
-        }
-        places.contains(&true)
-    }
-
-    fn symbols(&self) -> Vec<Symbol> {
-        let mut symbols = Vec::new();
-        for part in self.parts.iter() {
-            match part {
-                Part::Literal(text) => symbols.extend(text.chars().map(Symbol::Only)),
-                Part::Capture(_) => symbols.extend([Symbol::Any, Symbol::Run]),
-            }
-        }
-        symbols
+        Reader::new(self).reaches(prefix)
     }
 }
 
@@ -277,49 +240,6 @@ fn is_field(name: &str) -> bool {
 fn escaped(c: char) -> impl Iterator<Item = char> {
     let special = matches!(c, '*' | '?' | '[' | ']' | '^' | '\\');
     special.then_some('\\').into_iter().chain([c])
-}
-
-/// What one character of a topic may be; a capture is `Any`, then `Run`.
-#[derive(Clone, Copy)]
-enum Symbol {
-    Only(char),
-    /// One character but `.`.
-    Any,
-    /// Any number of characters but `.`, none too.
-    Run,
-}
-
-impl Symbol {
-    fn meets(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::Only(a), Self::Only(b)) => a == b,
-            (Self::Only(c), Self::Any | Self::Run) | (Self::Any | Self::Run, Self::Only(c)) => {
-                c != '.'
-            }
-            (Self::Any | Self::Run, Self::Any | Self::Run) => true,
-        }
-    }
-}
-
-/// Whether some text fits both; the usual table over the two ends, at most 256 × 256 cells.
-fn shared(a: &[Symbol], b: &[Symbol]) -> bool {
-    let run = |symbols: &[Symbol], at: usize| matches!(symbols.get(at), Some(Symbol::Run));
-    // `below[j]`: whether a[i + 1..] and b[j..] share a text; `row` is the same for a[i..].
-    let mut below = vec![false; b.len() + 1];
-    for i in (0..=a.len()).rev() {
-        let mut row = vec![false; b.len() + 1];
-        for j in (0..=b.len()).rev() {
-            let meets = matches!((a.get(i), b.get(j)), (Some(x), Some(y)) if x.meets(*y));
-            row[j] = (i == a.len() && j == b.len())
-                || (run(a, i) && below[j])
-                || (run(b, j) && row[j + 1])
-                || (meets && !run(a, i) && !run(b, j) && below[j + 1])
-                || (meets && run(a, i) && !run(b, j) && row[j + 1])
-                || (meets && run(b, j) && !run(a, i) && below[j]);
-        }
-        below = row;
-    }
-    below[0]
 }
 
 impl fmt::Display for TopicPattern {

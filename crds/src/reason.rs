@@ -23,7 +23,8 @@ pub enum Reason {
     TopicConflict,
     /// Two manifests declare the same Channel.
     DuplicateChannel,
-    /// The Channel with its Secrets is larger than a Snapshot can carry.
+    /// The Channel with its Secrets is larger than a Snapshot can carry, or the namespace with it has too
+    /// many patterns with captures.
     TooLarge,
     /// The Snapshot of the fleet has no room for it.
     SnapshotFull,
