@@ -15,17 +15,19 @@ pub mod contract;
 mod declined;
 mod look;
 pub mod memory;
+mod owners;
 pub mod redis;
 
 pub use declined::Declined;
 pub use look::{Look, Newest, Pick};
+pub use owners::Owners;
 
 use crate::address::Address;
 use crate::clock::Now;
 use crate::close::GapReason;
 use crate::frame::Frame;
 use crate::message::{Message, Session};
-use crate::metrics::ChannelMetrics;
+use crate::metrics::{ChannelMetrics, Metrics};
 use crate::position::{Judged, Lineage, Position};
 use crds::name::Topic;
 use crds::policy::Policy;
@@ -52,6 +54,19 @@ pub struct Target {
     pub name: Topic,
     pub policy: Arc<Policy>,
     pub metrics: Arc<ChannelMetrics>,
+}
+
+impl Target {
+    /// The same under what its Channel says now, which may be another one.
+    #[must_use]
+    pub fn under(&self, policy: &Arc<Policy>, metrics: &Metrics) -> Self {
+        Self {
+            address: self.address.clone(),
+            name: self.name.clone(),
+            policy: policy.clone(),
+            metrics: metrics.channel(&policy.channel),
+        }
+    }
 }
 
 /// A message to be numbered.
@@ -228,7 +243,8 @@ pub trait Broker: Send + Sync + 'static {
         true
     }
 
-    /// The Channels that it serves now; called for each new Snapshot.
+    /// The Channels that it serves now; called for each new Snapshot. What is subscribed to goes with its
+    /// [`Owners`].
     fn apply(&self, policies: Vec<Arc<Policy>>);
 
     /// What is due, once a second.

@@ -82,15 +82,23 @@ impl Topics {
             control.clone(),
             directory.clone(),
             mailboxes.clone(),
+            metrics.clone(),
             brokers.own,
         );
         let (make, parts) = (
             brokers.named,
-            (control.clone(), directory.clone(), mailboxes.clone()),
+            (
+                control.clone(),
+                directory.clone(),
+                mailboxes.clone(),
+                metrics.clone(),
+            ),
         );
         let servers = Servers::new(Box::new(move |server| {
-            let (control, directory, mailboxes) = parts.clone();
-            Hub::new(control, directory, mailboxes, |sink| make(server, sink))
+            let (control, directory, mailboxes, metrics) = parts.clone();
+            Hub::new(control, directory, mailboxes, metrics, |sink| {
+                make(server, sink)
+            })
         }));
         let topics = Arc::new(Self {
             control,
@@ -346,10 +354,12 @@ fn tell_session(
     happened: Happened,
 ) {
     let Some(session) = session else { return };
-    if !entry.target.policy.ingest.juggernaut {
-        return;
-    }
-    let (broker, target, identity) = (hub.broker.clone(), entry.target.clone(), identity.cloned());
+    let target = match happened {
+        Happened::Opened => entry.opened(session),
+        Happened::Closed => entry.closed(session),
+    };
+    let Some(target) = target else { return };
+    let (broker, identity) = (hub.broker.clone(), identity.cloned());
     let told = hub.run(async move {
         match happened {
             Happened::Opened => broker.session_opened(&target, identity.as_ref(), session),

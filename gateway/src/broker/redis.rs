@@ -161,18 +161,15 @@ impl Redis {
         }
     }
 
-    async fn join(
-        &self,
-        target: &Target,
-        channel: &str,
-        names: &[Name],
-    ) -> Result<Lineage, Unavailable> {
+    async fn join(&self, target: &Target, channel: &str) -> Result<Lineage, Unavailable> {
         self.numbered(&target.policy).await;
         loop {
-            let session = self.wanted.standing(names).await;
+            // A new configuration may ask for others at any time.
+            let names = || self.joined.names(channel);
+            let session = self.wanted.standing_of(names).await;
             let lineage = self.history.lineage(&target.address).await?;
             // If the connection was lost in between, something may have passed unheard.
-            let stands = || self.wanted.session() == session;
+            let stands = |names: &[Name]| self.wanted.stand(names) == Some(session);
             if self.joined.activate(channel, stands).unwrap_or(true) {
                 return Ok(lineage);
             }
@@ -195,8 +192,14 @@ impl Broker for Redis {
     }
 
     fn reaches(&self, address: &Address) -> bool {
-        let server = self.commands.reached(&self.keys.channel(address));
-        server.is_some_and(|server| self.standing.of(&self.keys.hears_at(server)))
+        let channel = self.keys.channel(address);
+        let server = self.commands.reached(&channel);
+        let heard = server.is_some_and(|server| self.standing.of(&self.keys.hears_at(server)));
+        // A new configuration may have asked for others a moment ago.
+        heard
+            && self
+                .joined
+                .stands(&channel, |names| self.wanted.stand(names).is_some())
     }
 
     fn tend(&self, _now: Now) {
@@ -229,11 +232,11 @@ impl Broker for Redis {
             let channel = self.keys.channel(&target.address);
             let names = self.ingest.names_for(&target);
             self.wanted.want(&names);
-            let earlier =
-                self.joined
-                    .insert(channel.as_str().into(), target.clone(), names.clone());
+            let earlier = self
+                .joined
+                .insert(channel.as_str().into(), target.clone(), names);
             self.wanted.unwant(&earlier);
-            let joining = self.join(&target, &channel, &names);
+            let joining = self.join(&target, &channel);
             let answer = timeout(SUBSCRIBE, joining).await;
             let answer = answer.unwrap_or_else(|_| {
                 Err(Unavailable {

@@ -7,6 +7,7 @@ use super::presence::Listeners;
 use super::sequence::{Sequence, Step, Steps};
 use super::{Mail, Mailbox, TopicId};
 use crate::broker::{Page, Target, Unavailable};
+use crate::message::Session;
 use crate::position::{Lineage, Position};
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -22,18 +23,21 @@ pub type Mailboxes = Arc<[Arc<Mailbox>]>;
 /// A joined topic.
 pub struct Entry {
     pub id: TopicId,
-    pub target: Target,
     pub listeners: Mutex<Listeners>,
     mailboxes: Mailboxes,
     state: Mutex<State>,
 }
 
 struct State {
+    /// Its policy is the one in force.
+    target: Arc<Target>,
     sequence: Sequence,
     /// Those that have joined and not left, told or not yet.
     workers: Vec<usize>,
     /// Who waits for a page, by the cursor of the read.
     reads: HashMap<Position, Vec<usize>>,
+    /// Sessions that keepers were told of, each with what the target was then.
+    told: HashMap<Session, Arc<Target>>,
     life: Life,
 }
 
@@ -75,6 +79,12 @@ pub enum Join {
     Gone,
 }
 
+impl State {
+    fn begin_anew(&mut self) {
+        self.sequence = Sequence::new(self.target.policy.history.is_some());
+    }
+}
+
 impl Entry {
     /// A topic to be subscribed to, with its first worker.
     #[must_use]
@@ -82,22 +92,54 @@ impl Entry {
         let keeps = target.policy.history.is_some();
         Self {
             id,
-            target,
             listeners: Mutex::default(),
             mailboxes,
             state: Mutex::new(State {
+                target: Arc::new(target),
                 sequence: Sequence::new(keeps),
                 workers: vec![worker],
                 reads: HashMap::new(),
+                told: HashMap::new(),
                 life: Life::Joined,
             }),
         }
     }
 
-    /// Seats `worker`; a second time it is told again. `keeps`: its Channel has history.
-    pub fn join(&self, worker: usize, keeps: bool) -> Join {
+    /// What it is, as its Channel says now.
+    #[must_use]
+    pub fn target(&self) -> Arc<Target> {
+        self.state.lock().target.clone()
+    }
+
+    /// Its Channel has changed, or is another one; `hub` calls it in the order of the Snapshots.
+    pub fn follow(&self, target: Target) {
         let mut state = self.state.lock();
-        state.sequence.set_keeps(keeps);
+        state.sequence.set_keeps(target.policy.history.is_some());
+        state.target = Arc::new(target);
+    }
+
+    /// A session began. What the keeper is to be told of, if the Channel wants that.
+    pub fn opened(&self, session: Session) -> Option<Arc<Target>> {
+        let mut state = self.state.lock();
+        let target = state.target.clone();
+        if !target.policy.ingest.juggernaut {
+            return None;
+        }
+        state.told.insert(session, target.clone());
+        Some(target)
+    }
+
+    /// It ended. Whoever was told that it began is told, whatever the Channel says now.
+    pub fn closed(&self, session: Session) -> Option<Arc<Target>> {
+        let mut state = self.state.lock();
+        let told = state.told.remove(&session);
+        // One that began on an earlier entry of the topic.
+        told.or_else(|| Some(state.target.clone()).filter(|now| now.policy.ingest.juggernaut))
+    }
+
+    /// Seats `worker`; a second time it is told again.
+    pub fn join(&self, worker: usize) -> Join {
+        let mut state = self.state.lock();
         match state.life {
             Life::Gone => return Join::Gone,
             Life::Joined | Life::Leaving => {}
@@ -135,7 +177,7 @@ impl Entry {
             return Expiry::Joining(until);
         }
         state.life = Life::Leaving;
-        state.sequence = Sequence::new(self.target.policy.history.is_some());
+        state.begin_anew();
         Expiry::Due
     }
 
@@ -148,7 +190,7 @@ impl Entry {
         }
         state.life = Life::Joined;
         // What came meanwhile came on the earlier subscription.
-        state.sequence = Sequence::new(self.target.policy.history.is_some());
+        state.begin_anew();
         true
     }
 

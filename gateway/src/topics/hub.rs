@@ -8,8 +8,9 @@ mod reads;
 use super::TopicId;
 use super::entry::{Ask, Entry, Expiry, Join, Mailboxes};
 use crate::address::Address;
-use crate::broker::{Arrival, Broker, PresencePart, Sink, Target, Unavailable};
+use crate::broker::{Arrival, Broker, Owners, PresencePart, Sink, Target, Unavailable};
 use crate::clock::Now;
+use crate::metrics::Metrics;
 use crate::position::Position;
 use crate::tasks::{Busy, Control};
 use crds::name::ChannelName;
@@ -58,6 +59,8 @@ struct Entries {
     by_address: HashMap<Address, Arc<Entry>>,
     /// Topics by Channel, feeds not counted.
     counts: HashMap<ChannelName, u32>,
+    /// The Channels in force. A join may come with an older one.
+    owners: Arc<Owners>,
 }
 
 /// One server.
@@ -68,6 +71,7 @@ pub struct Hub {
     pub control: Control,
     directory: Arc<Directory>,
     mailboxes: Mailboxes,
+    metrics: Arc<Metrics>,
     entries: RwLock<Entries>,
     lingering: Mutex<VecDeque<(Instant, Arc<Entry>)>>,
     reads: Mutex<Reads>,
@@ -83,6 +87,7 @@ impl Hub {
         control: Control,
         directory: Arc<Directory>,
         mailboxes: Mailboxes,
+        metrics: Arc<Metrics>,
         make: impl FnOnce(Sink) -> Arc<dyn Broker>,
     ) -> Arc<Self> {
         let hub = Arc::new_cyclic(|hub| {
@@ -98,6 +103,7 @@ impl Hub {
                 control,
                 directory,
                 mailboxes,
+                metrics,
                 entries: RwLock::default(),
                 lingering: Mutex::default(),
                 reads: Mutex::default(),
@@ -119,8 +125,7 @@ impl Hub {
         loop {
             let known = self.entries.read().by_address.get(&target.address).cloned();
             if let Some(entry) = known {
-                let keeps = target.policy.history.is_some();
-                if entry.join(worker, keeps) == Join::Seated {
+                if entry.join(worker) == Join::Seated {
                     return entry.id;
                 }
                 self.forget(&entry);
@@ -131,8 +136,11 @@ impl Hub {
                 continue;
             }
             let id = self.directory.name();
-            let mailboxes = self.mailboxes.clone();
-            let entry = Arc::new(Entry::new(id, target.clone(), mailboxes, worker));
+            let target = match entries.owners.of(target) {
+                Some(owner) => target.under(owner, &self.metrics),
+                None => target.clone(),
+            };
+            let entry = Arc::new(Entry::new(id, target, self.mailboxes.clone(), worker));
             entries.insert(entry.clone());
             drop(entries);
             let named = (self.clone(), entry.clone());
@@ -171,15 +179,18 @@ impl Hub {
         (listeners.part(), listeners.complete())
     }
 
-    /// Takes over whether the Channels keep history now.
+    /// Has all topics go with their Channels, and tells the keeper. Nothing subscribes in between with what was
+    /// before, since that, too, is done on the control runtime.
     pub fn apply(&self, policies: Vec<Arc<Policy>>) {
-        let keeps: HashMap<_, _> = policies
-            .iter()
-            .map(|policy| (policy.channel.clone(), policy.history.is_some()))
-            .collect();
-        for entry in self.entries.read().by_address.values() {
-            if let Some(&keeps) = keeps.get(&entry.target.policy.channel) {
-                entry.think(|sequence, _| sequence.set_keeps(keeps));
+        let owners = Arc::new(Owners::new(&policies));
+        self.entries.write().owners = owners.clone();
+        let known: Vec<_> = self.entries.read().by_address.values().cloned().collect();
+        for entry in known {
+            let target = entry.target();
+            if let Some(owner) = owners.of(&target) {
+                let target = target.under(owner, &self.metrics);
+                // One at a time: arrivals need the lock, too.
+                self.entries.write().follow(&entry, target);
             }
         }
         self.broker.apply(policies);
@@ -252,7 +263,7 @@ impl Hub {
     fn subscribe(self: &Arc<Self>, entry: Arc<Entry>) {
         let (hub, joined) = (self.clone(), entry.clone());
         let task = async move {
-            let asked = hub.broker.subscribe(entry.target.clone());
+            let asked = hub.broker.subscribe(Target::clone(&entry.target()));
             let answer = if hub.local {
                 asked.await
             } else {
@@ -289,7 +300,7 @@ impl Hub {
     fn unsubscribe(self: &Arc<Self>, entry: Arc<Entry>) {
         let (hub, left) = (self.clone(), entry.clone());
         let task = async move {
-            hub.broker.unsubscribe(left.target.address.clone()).await;
+            hub.broker.unsubscribe(left.target().address.clone()).await;
             hub.unsubscribed(left);
         };
         if self.run(task).is_err() {
@@ -321,21 +332,41 @@ impl Hub {
 
 impl Entries {
     fn insert(&mut self, entry: Arc<Entry>) {
-        let target = &entry.target;
-        if target.address.topic().is_some() {
-            let count = self.counts.entry(target.policy.channel.clone());
-            *count.or_default() += 1;
-        }
+        let target = entry.target();
+        self.count(&target);
         self.by_address.insert(target.address.clone(), entry);
     }
 
     fn remove(&mut self, entry: &Arc<Entry>) {
-        let target = &entry.target;
-        let known = self.by_address.get(&target.address);
-        if !known.is_some_and(|known| Arc::ptr_eq(known, entry)) {
-            return;
+        if self.holds(entry) {
+            let target = entry.target();
+            self.by_address.remove(&target.address);
+            self.discount(&target);
         }
-        self.by_address.remove(&target.address);
+    }
+
+    /// The only change of an entry's Channel, so that it counts where it is counted off.
+    fn follow(&mut self, entry: &Arc<Entry>, target: Target) {
+        if self.holds(entry) {
+            self.discount(&entry.target());
+            self.count(&target);
+            entry.follow(target);
+        }
+    }
+
+    fn holds(&self, entry: &Arc<Entry>) -> bool {
+        let known = self.by_address.get(&entry.target().address);
+        known.is_some_and(|known| Arc::ptr_eq(known, entry))
+    }
+
+    fn count(&mut self, target: &Target) {
+        if target.address.topic().is_some() {
+            let count = self.counts.entry(target.policy.channel.clone());
+            *count.or_default() += 1;
+        }
+    }
+
+    fn discount(&mut self, target: &Target) {
         let channel = &target.policy.channel;
         if target.address.topic().is_some()
             && let Some(count) = self.counts.get_mut(channel)

@@ -1,5 +1,6 @@
 //! Topics over the memory keeper and real mailboxes: what comes to the workers, in which order.
 
+mod follow;
 mod remote;
 mod servers;
 

@@ -10,7 +10,7 @@ use super::keys::Keys;
 use super::raw::{self, Index};
 use super::wanted::{Name, Wanted};
 use crate::address::Address;
-use crate::broker::{Arrival, Idempotency, OWN_KEY_TTL, Publication, Sink, Target};
+use crate::broker::{Arrival, Idempotency, OWN_KEY_TTL, Owners, Publication, Sink, Target};
 use crate::clock;
 use crate::close::GapReason;
 use crate::frame::Frame;
@@ -78,14 +78,9 @@ impl Ingest {
         if self.listening.lock().is_some() {
             self.listen(true);
         }
-        let policies: HashMap<&ChannelName, &Arc<Policy>> = policies
-            .iter()
-            .map(|policy| (&policy.channel, policy))
-            .collect();
+        let owners = Owners::new(policies);
         let (more, less) = self.joined.revise(|target| {
-            let policy = policies.get(&target.policy.channel)?;
-            let mut target = target.clone();
-            target.policy = (*policy).clone();
+            let target = target.under(owners.of(target)?, &self.metrics);
             let names = self.names_for(&target);
             Some((target, names))
         });

@@ -35,13 +35,29 @@ impl Joined {
             .map_or_else(Vec::new, |earlier| earlier.names)
     }
 
-    /// Counts the address from now on, if `stands`, asked inside the lock, is still true. False, too,
-    /// when the address was given up meanwhile.
-    pub fn activate(&self, channel: &str, stands: impl FnOnce() -> bool) -> Option<bool> {
+    /// The subscriptions that an address needs now.
+    #[must_use]
+    pub fn names(&self, channel: &str) -> Vec<Name> {
+        let entries = self.0.lock();
+        let names = entries.get(channel).map(|entry| entry.names.clone());
+        names.unwrap_or_default()
+    }
+
+    /// Counts the address from now on, if `stands`, asked inside the lock about its subscriptions, is still
+    /// true. None when the address was given up meanwhile.
+    pub fn activate(&self, channel: &str, stands: impl FnOnce(&[Name]) -> bool) -> Option<bool> {
         let mut entries = self.0.lock();
         let entry = entries.get_mut(channel)?;
-        entry.active = stands();
+        entry.active = stands(&entry.names);
         Some(entry.active)
+    }
+
+    /// Whether `stand` is true of the subscriptions of an address that counts; on others a join waits itself.
+    #[must_use]
+    pub fn stands(&self, channel: &str, stand: impl FnOnce(&[Name]) -> bool) -> bool {
+        let entries = self.0.lock();
+        let entry = entries.get(channel).filter(|entry| entry.active);
+        entry.is_none_or(|entry| stand(&entry.names))
     }
 
     /// Gives up an address, and tells which subscriptions it had.

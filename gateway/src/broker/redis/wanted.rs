@@ -280,25 +280,29 @@ impl Wanted {
         }
     }
 
-    /// The number of the present connections.
+    /// On which connections all of `names` are confirmed where they are served; none while they are not.
     #[must_use]
-    pub fn session(&self) -> u64 {
-        self.state.lock().session
+    pub fn stand(&self, names: &[Name]) -> Option<u64> {
+        let state = self.state.lock();
+        let stands = |name| {
+            let lane = state.lanes.get(&state.place(self.home, name)?)?;
+            lane.confirmed.contains(name).then_some(())
+        };
+        let all = names.iter().all(|name| stands(name).is_some());
+        all.then_some(state.session)
     }
 
-    /// Waits until all of `names` are confirmed where they are served, and tells on which connections.
+    /// Waits until they are.
     pub async fn standing(&self, names: &[Name]) -> u64 {
+        self.standing_of(|| names).await
+    }
+
+    /// The same for names that may change meanwhile.
+    pub async fn standing_of<N: AsRef<[Name]>>(&self, names: impl Fn() -> N) -> u64 {
         let mut progress = self.progress.subscribe();
         loop {
-            {
-                let state = self.state.lock();
-                let stands = |name| {
-                    let lane = state.lanes.get(&state.place(self.home, name)?)?;
-                    lane.confirmed.contains(name).then_some(())
-                };
-                if names.iter().all(|name| stands(name).is_some()) {
-                    return state.session;
-                }
+            if let Some(session) = self.stand(names().as_ref()) {
+                return session;
             }
             // The sender lives in `self`.
             if progress.changed().await.is_err() {

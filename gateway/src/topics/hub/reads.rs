@@ -4,7 +4,7 @@
 //! Used by: `hub`, for the pages that workers ask for and for the holes of topics.
 
 use super::{Hub, PATIENCE, unavailable};
-use crate::broker::{Page, Unavailable};
+use crate::broker::{Page, Target, Unavailable};
 use crate::clock;
 use crate::position::Position;
 use crate::tasks::Busy;
@@ -93,7 +93,7 @@ impl Hub {
         }
         let hub = self.clone();
         let task = async move {
-            let target = read.entry.target.clone();
+            let target = Target::clone(&read.entry.target());
             let page = hub.broker.read(target, cursor).await;
             hub.answer(&read, page);
         };
@@ -145,7 +145,7 @@ impl Hub {
 
     async fn page(&self, read: &Read) -> Result<Page, Unavailable> {
         let left = read.until.saturating_duration_since(clock::now().steady);
-        let target = read.entry.target.clone();
+        let target = Target::clone(&read.entry.target());
         tokio::time::timeout(left, self.broker.read(target, read.cursor))
             .await
             .unwrap_or_else(|elapsed| Err(unavailable("read history", &elapsed)))

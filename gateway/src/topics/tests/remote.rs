@@ -8,13 +8,22 @@ use crate::message::Message;
 use crate::position::Lineage;
 use parking_lot::Mutex;
 
+/// What a keeper was asked, each with the Channel that it was asked for.
+type Notes = Arc<Mutex<Vec<String>>>;
+
 /// A keeper elsewhere: memory that is asked on the control runtime, whose arrivals the test may lose.
 struct Elsewhere {
     memory: Memory,
     down: Arc<Mutex<bool>>,
+    notes: Notes,
 }
 
 impl Elsewhere {
+    fn note(&self, what: &str, target: &Target) {
+        let channel = target.policy.channel.name();
+        self.notes.lock().push(format!("{what} {channel}"));
+    }
+
     fn check(&self) -> Result<(), Unavailable> {
         if *self.down.lock() {
             return Err(unavailable("ask", &"down"));
@@ -36,6 +45,7 @@ impl Broker for Elsewhere {
     fn subscribe(&self, target: Target) -> BoxFuture<'_, Result<Lineage, Unavailable>> {
         Box::pin(async move {
             self.check()?;
+            self.note("subscribe", &target);
             self.memory.subscribe(target).await
         })
     }
@@ -48,6 +58,7 @@ impl Broker for Elsewhere {
     fn read(&self, target: Target, cursor: Position) -> BoxFuture<'_, Result<Page, Unavailable>> {
         Box::pin(async move {
             self.check()?;
+            self.note("read", &target);
             self.memory.read(target, cursor).await
         })
     }
@@ -71,21 +82,27 @@ impl Broker for Elsewhere {
         })
     }
     fn answer_presence(&self, _: LocalPresence) {}
-    fn session_opened(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
-    fn session_closed(&self, _: &Target, _: Option<&Arc<str>>, _: Session) {}
+    fn session_opened(&self, target: &Target, _: Option<&Arc<str>>, _: Session) {
+        self.note("opened", target);
+    }
+    fn session_closed(&self, target: &Target, _: Option<&Arc<str>>, _: Session) {
+        self.note("closed", target);
+    }
 }
 
-struct Remote {
-    world: World,
+pub struct Remote {
+    pub world: World,
     sink: Sink,
     lossy: Arc<Mutex<bool>>,
     down: Arc<Mutex<bool>>,
+    pub notes: Notes,
 }
 
-fn remote() -> Remote {
+pub fn remote() -> Remote {
     let (lossy, down) = (Arc::new(Mutex::new(false)), Arc::new(Mutex::new(false)));
-    let kept = Arc::new(Mutex::new(None));
+    let (kept, notes) = (Arc::new(Mutex::new(None)), Notes::default());
     let (losing, dead, slot) = (lossy.clone(), down.clone(), kept.clone());
+    let noted = notes.clone();
     let world = world_of(move |sink| {
         *slot.lock() = Some(sink.clone());
         let lossy: Sink = Arc::new(move |arrival| {
@@ -96,6 +113,7 @@ fn remote() -> Remote {
         Arc::new(Elsewhere {
             memory: Memory::new(lossy, 7, Box::new(clock::now)),
             down: dead,
+            notes: noted,
         })
     });
     let sink = kept.lock().take().expect("made at once");
@@ -104,12 +122,13 @@ fn remote() -> Remote {
         sink,
         lossy,
         down,
+        notes,
     }
 }
 
 impl Remote {
     /// The next mail of worker 0, when `count` have come.
-    async fn mail(&self, count: usize) -> Vec<String> {
+    pub async fn mail(&self, count: usize) -> Vec<String> {
         let mut told = Vec::new();
         let enough = std::future::poll_fn(|context| {
             let waits = self.world.mailboxes[0].poll_mail(context);

@@ -21,9 +21,14 @@ impl Rack {
         let servers = Servers::new(Box::new(move |server| {
             seen.lock().push(server);
             let control = Control::new(Handle::current());
-            Hub::new(control, Arc::default(), Vec::new().into(), |sink| {
-                Arc::new(Memory::new(sink, 7, Box::new(clock::now)))
-            })
+            let metrics = Metrics::new(&prometheus::Registry::new(), "test").unwrap();
+            Hub::new(
+                control,
+                Arc::default(),
+                Vec::new().into(),
+                metrics,
+                |sink| Arc::new(Memory::new(sink, 7, Box::new(clock::now))),
+            )
         }));
         Self { servers, given }
     }

@@ -5,7 +5,7 @@ use crate::broker::{Arrival, Broker};
 use crate::close::GapReason;
 use crate::metrics::Source;
 use crate::position::Position;
-use crds::policy::IngestSet;
+use crds::policy::{IngestSet, Policy};
 use std::sync::Arc;
 
 /// Waits for an interruption of raw messages.
@@ -55,11 +55,7 @@ async fn nobody_is_subscribed_after_the_last_topic_is_left() {
     let heard = server.ask(&["PUBLISH", "sse", r#"{"data":"x"}"#]).await;
     assert_eq!(heard, redis::Value::Int(1));
     gateway.broker.unsubscribe(target.address).await;
-    tokio::time::timeout(super::server::DEADLINE, async {
-        while server.ask(&["PUBLISH", "sse", "x"]).await != redis::Value::Int(0) {}
-    })
-    .await
-    .expect("the subscription ends");
+    given_up(&server, "sse").await;
 }
 
 #[tokio::test]
@@ -209,6 +205,68 @@ async fn a_channel_that_begins_to_hear_raw_publishers_does_so_for_open_streams()
     .await
     .expect("the subscription begins");
     assert_eq!(gateway.frame().await.1, "x");
+}
+
+/// Waits until nobody hears what is published at `channel`.
+async fn given_up(server: &Server, channel: &str) {
+    let given_up =
+        async { while server.ask(&["PUBLISH", channel, "x"]).await != redis::Value::Int(0) {} };
+    tokio::time::timeout(super::server::DEADLINE, given_up)
+        .await
+        .expect("the subscription ends");
+}
+
+/// Channel `name` has the topic, and hears raw publishers behind its name.
+fn prefixed(name: &str) -> Arc<Policy> {
+    let mut policy = (*ingesting(name, 0, &["sse"], PLAIN)).clone();
+    policy.prefix = format!("{name}:").into();
+    Arc::new(policy)
+}
+
+#[tokio::test]
+async fn a_topic_that_passes_to_another_channel_is_heard_as_that_one_says() {
+    let server = Server::start().await;
+    let gateway = Gateway::new(&server);
+    let (one, two) = (prefixed("one"), prefixed("two"));
+    for between in [vec![two.clone()], Vec::new()] {
+        gateway.broker.apply(vec![one.clone()]);
+        let target = gateway.target(&one, "sse");
+        gateway.broker.subscribe(target.clone()).await.unwrap();
+        server.ask(&["PUBLISH", "one:sse", "1"]).await;
+        assert_eq!(gateway.frame().await.1, "1");
+        gateway.broker.apply(between);
+        gateway.broker.apply(vec![two.clone()]);
+        assert!(!gateway.broker.reaches(&target.address), "not at once");
+        let reached = async {
+            while !gateway.broker.reaches(&target.address) {
+                tokio::task::yield_now().await;
+            }
+        };
+        let reached = tokio::time::timeout(super::server::DEADLINE, reached);
+        reached.await.expect("in time");
+        let heard = server.ask(&["PUBLISH", "two:sse", "2"]).await;
+        assert_eq!(heard, redis::Value::Int(1));
+        assert_eq!(gateway.frame().await.1, "2");
+        given_up(&server, "one:sse").await;
+        gateway.broker.unsubscribe(target.address).await;
+        given_up(&server, "two:sse").await;
+    }
+}
+
+#[tokio::test]
+async fn a_join_stands_when_what_its_channel_wants_by_then_is_heard() {
+    let server = Server::start().await;
+    let gateway = Gateway::new(&server);
+    gateway.stands().await;
+    let (one, two) = (prefixed("one"), prefixed("two"));
+    gateway.broker.apply(vec![one.clone()]);
+    let joining = gateway.broker.subscribe(gateway.target(&one, "sse"));
+    let passes = async { gateway.broker.apply(vec![two]) };
+    let (joined, ()) = tokio::join!(joining, passes);
+    joined.unwrap();
+    let heard = server.ask(&["PUBLISH", "two:sse", "1"]).await;
+    assert_eq!(heard, redis::Value::Int(1));
+    assert_eq!(gateway.frame().await.1, "1");
 }
 
 #[tokio::test]

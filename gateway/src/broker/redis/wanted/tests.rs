@@ -75,12 +75,12 @@ fn a_new_connection_has_everything_to_do_and_what_stood_returns() {
     wanted.want(&[Name::Pattern("c*".into())]);
     wanted.done(&here(), &wanted.work(&here()).unwrap());
     wanted.want(&names(&["d"]));
-    let session = wanted.session();
+    let session = wanted.stand(&[]);
     wanted.restart(&here());
     let work = wanted.work(&here()).unwrap();
     assert_eq!((work.subscribe.len(), work.psubscribe.len()), (3, 1));
     assert_eq!(work.returning.len(), 2);
-    assert!(wanted.session() > session);
+    assert!(wanted.stand(&[]) > session);
 }
 
 #[test]
@@ -111,7 +111,7 @@ async fn what_is_being_given_up_does_not_stand_for_whoever_wants_it_again() {
     let again = wanted.work(&here()).unwrap();
     assert!(again.subscribe.len() == 1 && again.returning.is_empty());
     wanted.done(&here(), &again);
-    assert_eq!(standing.await, wanted.session());
+    assert_eq!(Some(standing.await), wanted.stand(&[]));
 }
 
 #[test]
@@ -139,9 +139,9 @@ fn what_moves_is_subscribed_to_there_and_given_up_here() {
     assert_eq!((plain.ssubscribe.len(), plain.subscribe.len()), (0, 1));
     wanted.done(&here(), &plain);
     assert_eq!(wanted.work(&to), None);
-    let session = wanted.session();
+    let session = wanted.stand(&[]);
     wanted.serve(&two(12_000));
-    assert!(wanted.session() > session);
+    assert!(wanted.stand(&[]) > session);
     let work = wanted.work(&to).unwrap();
     assert_eq!(work.returning, [Arc::from("foo")]);
     assert_eq!(wanted.work(&from).unwrap().sunsubscribe, work.ssubscribe);
@@ -174,5 +174,5 @@ async fn standing_waits_for_all_names() {
     assert!(standing.as_mut().poll(&mut context).is_pending());
     wanted.want(&both[1..]);
     wanted.done(&here(), &wanted.work(&here()).unwrap());
-    assert_eq!(standing.await, wanted.session());
+    assert_eq!(Some(standing.await), wanted.stand(&[]));
 }
