@@ -2,6 +2,7 @@
 
 use super::server::{DEADLINE, FLASK, Gateway, JUGGERNAUT, Server, ingesting, policy};
 use crate::broker::{Arrival, Broker, PresencePart};
+use crate::clock;
 use crate::close::GapReason;
 use crate::message::Session;
 use crds::policy::Policy;
@@ -144,7 +145,7 @@ async fn whoever_loses_all_the_time_tells_it_once_a_second() {
     let one = joined(&server, &policy, "sse").await;
     raw(&server, 0).await;
     assert_eq!(take(&one, 1).await, (numbers(0..1), 0));
-    let began = std::time::Instant::now();
+    let began = clock::now().steady;
     let losing = async {
         for _ in 0..100 {
             one.broker.ingest.gate.lose();
