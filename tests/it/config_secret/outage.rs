@@ -65,7 +65,7 @@ async fn a_right_that_is_taken_away_changes_nothing_and_counts_again_when_it_is_
     until_served(&gateway, "b").await;
     goes_on(&gateway, "a", &mut listener).await;
     until_up(&gateway, true).await;
-    assert_eq!(told(&mut gateway, "403"), 1, "not per retry");
+    assert_eq!(told(&mut gateway, "403 Forbidden"), 1, "not per retry");
 }
 
 #[tokio::test]
