@@ -20,3 +20,17 @@ pub struct Fleet {
     /// Where the URLs of Channels may lead.
     pub targets: Targets,
 }
+
+impl Fleet {
+    /// What a gateway without flags is, but for its default namespace.
+    #[must_use]
+    pub fn standalone(default_namespace: &str) -> Self {
+        Self {
+            gateway: "default".to_owned(),
+            default_namespace: default_namespace.to_owned(),
+            broker: BrokerKind::Memory,
+            reviews: true,
+            targets: Targets::standalone(),
+        }
+    }
+}

@@ -7,9 +7,7 @@ use crds::compile::compile;
 use crds::fleet::Fleet;
 use crds::keys::KeySet;
 use crds::name::Topic;
-use crds::report::BrokerKind;
 use crds::secrets::Secrets;
-use crds::targets::Targets;
 use gateway::access::keyring::Keyring;
 use gateway::access::{
     Action, Ask, Decision, Findings, Known, Memo, Request, Subject, Token, TokenHash, decide,
@@ -177,13 +175,7 @@ fn asked(rule: &Value) -> Result<Ask, Box<dyn Error>> {
         "metadata": {"name": "orders", "namespace": "shop"},
         "spec": {"topics": ["orders.{user}"], "access": {"subscribe": [rule]}},
     }))?;
-    let fleet = Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "shop".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    };
+    let fleet = Fleet::standalone("shop");
     let compiled = compile(&fleet, [&channel], &Secrets::default(), None);
     let policy = compiled.snapshot.policies().first().cloned();
     Ok(Ask {

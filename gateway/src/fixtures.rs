@@ -6,11 +6,9 @@ use crds::channel::Channel;
 use crds::compile::compile;
 use crds::fleet::Fleet;
 use crds::policy::Policy;
-use crds::report::BrokerKind;
 use crds::secret::Secret;
 use crds::secrets::{SecretData, Secrets};
 use crds::snapshot::Snapshot;
-use crds::targets::Targets;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -67,13 +65,7 @@ pub fn snapshot_with(
             serde_json::from_value(manifest).expect("a Channel")
         })
         .collect();
-    let fleet = Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "shop".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    };
+    let fleet = Fleet::standalone("shop");
     let compiled = compile(&fleet, &channels, &secrets, None);
     for verdict in &compiled.verdicts {
         assert!(verdict.accepted.holds, "{}", verdict.accepted.message);

@@ -11,11 +11,8 @@ use proptest::prelude::*;
 /// With a Redis, and everything allowed.
 pub fn fleet() -> Fleet {
     Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "home".to_owned(),
         broker: BrokerKind::Redis,
-        reviews: true,
-        targets: Targets::standalone(),
+        ..Fleet::standalone("home")
     }
 }
 

@@ -4,20 +4,12 @@ use super::*;
 use crate::channel::ChannelSpec;
 use crate::fleet::Fleet;
 use crate::policy::Source;
-use crate::report::BrokerKind;
 use crate::secrets::Secrets;
-use crate::targets::Targets;
 
 /// The Channel claims these topics in its namespace.
 fn claim(claims: &mut Claims, name: &str, topics: &[&str]) -> Result<(), Rejection> {
     let (namespace, name) = name.split_once('/').unwrap();
-    let fleet = Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "shop".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    };
+    let fleet = Fleet::standalone("shop");
     let spec = ChannelSpec {
         topics: topics.iter().map(|&topic| topic.to_owned()).collect(),
         ..serde_json::from_str("{}").unwrap()

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::secrets::SecretData;
-use crate::targets::Targets;
 use sha2::{Digest, Sha256};
 
 /// The keys of a Secret with their values.
@@ -21,13 +20,7 @@ fn secrets(entries: &[(&str, Keys<'_>)]) -> Secrets {
 }
 
 fn fleet() -> Fleet {
-    Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "shop".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    }
+    Fleet::standalone("shop")
 }
 
 fn resolve(spec: &str, secrets: &Secrets, before: Option<&Form>) -> Result<Resolution, Rejection> {

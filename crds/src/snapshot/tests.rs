@@ -5,9 +5,7 @@ use crate::compile::compile;
 use crate::fleet::Fleet;
 use crate::manifest::{self, Object};
 use crate::policy::RuleKind;
-use crate::report::BrokerKind;
 use crate::secrets::Secrets;
-use crate::targets::Targets;
 
 const MANIFESTS: &str = r"
 apiVersion: siar.dev/v1alpha1
@@ -30,13 +28,7 @@ stringData: {ana: tok-1, ben: tok-2}
 ";
 
 fn snapshot() -> Snapshot {
-    let fleet = Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "home".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    };
+    let fleet = Fleet::standalone("home");
     let (mut channels, mut secrets) = (Vec::new(), Secrets::default());
     for document in manifest::parse(MANIFESTS, "home") {
         let document = document.unwrap();

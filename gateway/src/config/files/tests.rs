@@ -2,21 +2,13 @@
 
 use super::*;
 use crds::name::ChannelName;
-use crds::report::BrokerKind;
 use crds::secret::Secret;
-use crds::targets::Targets;
 use prometheus::Registry;
 use std::fs;
 use std::path::Path;
 
 fn fleet() -> Fleet {
-    Fleet {
-        gateway: "default".to_owned(),
-        default_namespace: "default".to_owned(),
-        broker: BrokerKind::Memory,
-        reviews: true,
-        targets: Targets::standalone(),
-    }
+    Fleet::standalone("default")
 }
 
 fn channel(name: &str, spec: &str) -> String {
