@@ -55,13 +55,17 @@ pub fn compile_to_fit<'a>(
     let leaving = inputs.leaving(&held.0);
     // How many of them go; all is always enough.
     let (mut few, mut enough) = (0, leaving.len());
+    let mut best = inputs.attempt(&wanting, &leaving);
     while few + 1 < enough {
         let middle = usize::midpoint(few, enough);
-        let fits = inputs.attempt(&wanting, &leaving[..middle]).1.len() <= most;
-        *(if fits { &mut enough } else { &mut few }) = middle;
+        let attempt = inputs.attempt(&wanting, &leaving[..middle]);
+        if attempt.1.len() <= most {
+            (enough, best) = (middle, attempt);
+        } else {
+            few = middle;
+        }
     }
-    let out = &leaving[..enough];
-    inputs.admit(&wanting, out, inputs.attempt(&wanting, out), most)
+    inputs.admit(&wanting, &leaving[..enough], best, most)
 }
 
 /// What is said of a Channel that must wait.
