@@ -225,10 +225,29 @@ mod tests {
     }
 
     fn frame(topic: TopicId, offset: u64) -> Mail {
+        frame_at(topic, Some(position(offset)))
+    }
+
+    fn frame_at(topic: TopicId, position: Option<Position>) -> Mail {
         let (name, message) = (Topic::new("t").expect("a topic"), Message::new("x"));
         let message = message.expect("text");
-        let frame = Arc::new(Frame::new(name, message, Some(position(offset)), 1, 0));
+        let frame = Arc::new(Frame::new(name, message, position, 1, 0));
         Mail::Frame { topic, frame }
+    }
+
+    #[test]
+    fn a_raw_frame_that_is_dropped_hides_no_numbered_one() {
+        let (mailbox, topic) = (Mailbox::of(1), TopicId(1));
+        for offset in [Some(1), None, Some(2), None] {
+            mailbox.post(frame_at(topic, offset.map(position)));
+        }
+        let mut taken = VecDeque::new();
+        mailbox.take(&mut taken);
+        let marks = taken.iter().filter_map(|mail| match mail {
+            Mail::Overflow { position, .. } => Some(*position),
+            _ => None,
+        });
+        assert_eq!(Vec::from_iter(marks), [Some(position(2))]);
     }
 
     #[test]

@@ -12,6 +12,13 @@ fn channel(name: &str, juggernaut: bool) -> Arc<Policy> {
     Arc::new(policy)
 }
 
+/// Channel `one` has the topic, and may pass it to `two`.
+fn of_one() -> (Remote, Arc<Policy>, Arc<Policy>) {
+    let (mut remote, one) = (remote(), channel("one", false));
+    remote.apply(&one);
+    (remote, one, channel("two", false))
+}
+
 impl Remote {
     fn apply(&mut self, policy: &Arc<Policy>) {
         self.world.policy = policy.clone();
@@ -36,9 +43,7 @@ impl Remote {
 
 #[tokio::test(start_paused = true)]
 async fn a_topic_that_passes_to_another_channel_is_counted_and_asked_for_as_its() {
-    let mut remote = remote();
-    let (one, two) = (channel("one", false), channel("two", false));
-    remote.apply(&one);
+    let (mut remote, one, two) = of_one();
     let id = remote.world.topics.join(0, &remote.world.target("a"));
     remote.mail(1).await;
     assert_eq!(remote.asked().await, ["subscribe one"]);
@@ -59,9 +64,7 @@ async fn a_topic_that_passes_to_another_channel_is_counted_and_asked_for_as_its(
 
 #[tokio::test(start_paused = true)]
 async fn a_join_that_was_decided_before_the_topic_passed_is_the_other_channels() {
-    let mut remote = remote();
-    let (one, two) = (channel("one", false), channel("two", false));
-    remote.apply(&one);
+    let (mut remote, one, two) = of_one();
     let decided = remote.world.target("a");
     remote.apply(&two);
     remote.world.topics.join(0, &decided);
@@ -72,9 +75,7 @@ async fn a_join_that_was_decided_before_the_topic_passed_is_the_other_channels()
 
 #[tokio::test(start_paused = true)]
 async fn a_topic_keeps_its_channel_while_nobody_has_it() {
-    let mut remote = remote();
-    let (one, two) = (channel("one", false), channel("two", false));
-    remote.apply(&one);
+    let (mut remote, one, two) = of_one();
     remote.world.topics.join(0, &remote.world.target("a"));
     remote.mail(1).await;
     remote.world.topics.own.apply(Vec::new());
