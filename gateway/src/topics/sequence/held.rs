@@ -62,7 +62,12 @@ impl Sequence {
         });
         let dropped = before - self.held.len();
         self.asked -= dropped;
-        self.broken |= dropped > 0;
+        if dropped > 0 {
+            // What stood behind it may have been handed on, out of a page. To hear that live takes no doubt away: it
+            // came before something was forgotten, or after, nobody knows.
+            self.drop_past();
+            self.broken = true;
+        }
     }
 
     /// Drops in front what was handed on since.

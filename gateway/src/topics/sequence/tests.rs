@@ -106,6 +106,34 @@ fn a_server_that_forgot_costs_at_most_a_gap() {
     }
 }
 
+/// Plays a long run, and judges it.
+fn play(moves: &[usize], history: Option<usize>, page: usize, calm: bool) {
+    let disasters = if calm { 0 } else { 2 };
+    let mut world = World::new(Bounds {
+        publishes: 60,
+        losses: 20,
+        failures: 4,
+        restarts: disasters,
+        flushes: disasters,
+        page,
+        history: history.map(|size| if calm { 60 } else { size }),
+    });
+    for &index in moves {
+        world.go(MOVES[index]);
+    }
+    world.end();
+}
+
+/// Found by the runs below: the server forgot an epoch of which a frame was held, before one that a page had brought.
+#[test]
+fn what_was_held_behind_a_forgotten_frame_comes_once() {
+    let moves = [
+        0, 0, 0, 1, 1, 1, 1, 0, 1, 1, 1, 1, 3, 0, 4, 2, 0, 0, 1, 4, 4, 1, 0, 0, 1, 1, 7, 0, 0, 0,
+        0, 3, 0, 0, 0, 0, 0,
+    ];
+    play(&moves, Some(1), 1, false);
+}
+
 proptest! {
     #[test]
     fn long_runs_keep_the_same_promises(
@@ -114,20 +142,6 @@ proptest! {
         page in 1_usize..5,
         calm in any::<bool>(),
     ) {
-        let disasters = if calm { 0 } else { 2 };
-        let bounds = Bounds {
-            publishes: 60,
-            losses: 20,
-            failures: 4,
-            restarts: disasters,
-            flushes: disasters,
-            page,
-            history: history.map(|size| if calm { 60 } else { size }),
-        };
-        let mut world = World::new(bounds);
-        for index in moves {
-            world.go(MOVES[index]);
-        }
-        world.end();
+        play(&moves, history, page, calm);
     }
 }
