@@ -45,6 +45,7 @@ pub async fn told(rules: &Value) -> Story {
     let mut story = begin(rules).await;
     let mut crowd = story.arrive().await;
     story.come_back(&crowd).await;
+    story.fall_behind().await;
     story.refuse().await;
     story.fail().await;
     story.contest().await;
@@ -224,6 +225,24 @@ impl Story {
             }
         }
         self.prometheus.until("sum(siar_gaps_total{reason=\"too-old\"}) > 0 and on () sum(siar_resumes_total{result=\"complete\"}) > 0").await;
+    }
+
+    /// A pod stands still while a Channel changes, and serves its old form for as long.
+    async fn fall_behind(&self) {
+        let pod = self.pods().pop().expect("there are three");
+        // Otherwise the pod is not ready soon, and nothing is expected of it.
+        self.fleet.kubelet(false).await;
+        self.fleet.freeze(&pod.name);
+        let path = "/apis/siar.dev/v1alpha1/namespaces/shop/channels/orders";
+        let change = json!({ "spec": { "limits": { "streams": 70 } } });
+        let _ = self.cluster.merge(path, &change).await.expect(200);
+        let behind = "siar_operator_channel_expected_gateways{channel=\"orders\"} - siar_operator_channel_programmed_gateways";
+        // For a while: who looks once a second sees it, too.
+        let long = format!("min_over_time(({behind})[3s:1s]) > 0");
+        self.prometheus.until(&long).await;
+        self.fleet.thaw(&pod.name);
+        self.fleet.kubelet(true).await;
+        self.prometheus.until(&format!("{behind} == 0")).await;
     }
 
     /// Who may not come in, what is no message, what is nowhere.
