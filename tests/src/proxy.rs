@@ -39,6 +39,8 @@ struct Wire {
 struct State {
     /// Nothing passes, in either direction.
     held: bool,
+    /// Nothing passes that servers say.
+    mute: bool,
     /// How often the connections of that moment went dead for good.
     stalls: u32,
     /// How often they were cut.
@@ -88,16 +90,21 @@ impl Proxy {
         self.change(|state| state.held = true);
     }
 
-    /// The blackhole ends, and what was held flows on.
-    pub fn heal(&self) {
-        self.change(|state| state.held = false);
+    /// From now on the server hears everything, and nothing that it says passes.
+    pub fn mute(&self) {
+        self.change(|state| state.mute = true);
     }
 
-    /// The blackhole ends, and all connections that knew it are cut.
+    /// All passes again, and what was held flows on.
+    pub fn heal(&self) {
+        self.change(|state| (state.held, state.mute) = (false, false));
+    }
+
+    /// All passes again, and the connections that knew it otherwise are cut.
     pub fn heal_cut(&self) {
         self.change(|state| {
             state.cuts += 1;
-            state.held = false;
+            (state.held, state.mute) = (false, false);
         });
     }
 
@@ -155,13 +162,21 @@ async fn stalled(mut state: watch::Receiver<State>, born: State) {
     drop(state.wait_for(|now| now.stalls != born.stalls).await);
 }
 
-async fn open(mut state: watch::Receiver<State>) {
-    drop(state.wait_for(|now| !now.held).await);
+async fn open(mut state: watch::Receiver<State>, passes: fn(&State) -> bool) {
+    drop(state.wait_for(passes).await);
+}
+
+const fn hears(now: &State) -> bool {
+    !now.held
+}
+
+const fn speaks(now: &State) -> bool {
+    hears(now) && !now.mute
 }
 
 /// Passes bytes both ways until one side closes, or chance resets the connection.
 async fn pass(client: &mut TcpStream, wire: &Wire, state: watch::Receiver<State>) {
-    open(state.clone()).await;
+    open(state.clone(), hears).await;
     // A server that is gone closes the connection, as it would without anybody in between.
     let Ok(mut server) = TcpStream::connect(wire.server).await else {
         return;
@@ -172,8 +187,8 @@ async fn pass(client: &mut TcpStream, wire: &Wire, state: watch::Receiver<State>
         let (from_client, to_client) = client.split();
         let (from_server, to_server) = server.split();
         tokio::select! {
-            end = one_way(from_client, to_server, wire, &state) => end,
-            end = one_way(from_server, to_client, wire, &state) => end,
+            end = one_way(from_client, to_server, wire, &state, hears) => end,
+            end = one_way(from_server, to_client, wire, &state, speaks) => end,
         }
     };
     if end == End::Reset {
@@ -196,6 +211,7 @@ async fn one_way(
     mut to: WriteHalf<'_>,
     wire: &Wire,
     state: &watch::Receiver<State>,
+    passes: fn(&State) -> bool,
 ) -> End {
     let (sender, mut chunks) = mpsc::channel::<(Instant, Vec<u8>)>(CHUNKS);
     let take = async move {
@@ -214,7 +230,7 @@ async fn one_way(
     let give = async {
         while let Some((due, chunk)) = chunks.recv().await {
             sleep_until(due).await;
-            open(state.clone()).await;
+            open(state.clone(), passes).await;
             let resets = state.borrow().resets;
             if resets > 0.0 && wire.chance.lock().random_bool(resets) {
                 return End::Reset;

@@ -18,6 +18,7 @@ use tests::redis::RedisCluster;
 use tests::steady::Pair;
 use tests::steady::trial::Outcome;
 
+mod raw; // raw messages while the master that numbers them is out of reach
 mod resharding; // slots that move, there and back
 mod served; // raw publishers, selectors, live-only Channels, presence and history
 

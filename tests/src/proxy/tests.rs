@@ -66,6 +66,21 @@ async fn a_blackhole_may_end_with_a_cut_of_all_that_knew_it() {
 }
 
 #[tokio::test]
+async fn a_mute_server_hears_and_what_it_says_is_held() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let proxy = Proxy::seeded(listener.local_addr().unwrap(), 7).await;
+    let mut client = connect(&proxy).await;
+    let (mut server, _) = listener.accept().await.unwrap();
+    proxy.mute();
+    client.write_all(b"word").await.unwrap();
+    assert!(hears(&mut server).await);
+    server.write_all(b"word").await.unwrap();
+    assert!(is_silent(&mut client).await);
+    proxy.heal();
+    assert!(hears(&mut client).await);
+}
+
+#[tokio::test]
 async fn a_stall_and_a_cut_are_for_the_connections_of_now() {
     let proxy = echo().await;
     let mut stalled = connect(&proxy).await;

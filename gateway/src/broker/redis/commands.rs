@@ -108,10 +108,10 @@ impl Commands {
         !doors.by_node.is_empty() && doors.by_node.values().all(Door::up)
     }
 
-    /// Who serves `key`, so that commands can be put together for one server.
+    /// Who serves what now, so that commands can be put together for one server.
     #[must_use]
-    pub fn server_of(&self, key: &str) -> Option<Node> {
-        self.doors.borrow().topology.owner(slot(key)).cloned()
+    pub fn topology(&self) -> Arc<Topology> {
+        self.doors.borrow().topology.clone()
     }
 
     /// Waits for a connection to whoever serves `key` and for the answer of `ask`, both together at most

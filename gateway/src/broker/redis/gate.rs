@@ -8,14 +8,14 @@ use crate::broker::Publication;
 use crate::clock;
 use crate::metrics::Source;
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::timeout;
 
 /// Raw messages that wait to be numbered; with one more it is lost, and that is told.
 const MOST_WAITING: usize = 4096;
-/// Bytes of those; the same happens at this bound.
+/// Bytes of those, and of all that are taken out and not numbered yet; the same happens at this bound.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 /// The lease is believed so much shorter than the server keeps it.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -28,6 +28,9 @@ pub struct Waiting {
     pub publication: Publication,
     pub source: Source,
     pub token: u64,
+    pub heard: Instant,
+    /// Its part of the bytes that may wait.
+    _room: OwnedSemaphorePermit,
 }
 
 /// What waits.
@@ -62,7 +65,8 @@ struct State {
 pub struct Gate {
     state: Mutex<State>,
     queue: mpsc::Sender<Item>,
-    bytes: AtomicUsize,
+    /// The bytes that may still come.
+    room: Arc<Semaphore>,
     /// Whether it is our turn: the predecessor is done.
     turn: watch::Sender<bool>,
     /// The tokens whose holders have numbered all they heard.
@@ -78,7 +82,7 @@ impl Gate {
         let gate = Self {
             state: Mutex::default(),
             queue,
-            bytes: AtomicUsize::new(0),
+            room: Arc::new(Semaphore::new(MOST_BYTES)),
             turn: watch::Sender::new(true),
             ended: watch::Sender::new(0),
             lost: Notify::new(),
@@ -169,24 +173,21 @@ impl Gate {
             self.lose();
             return;
         }
-        let token = lease.token;
-        let bytes = publication.message.bytes();
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let bytes = u32::try_from(publication.message.bytes()).unwrap_or(u32::MAX);
+        let Ok(room) = self.room.clone().try_acquire_many_owned(bytes) else {
+            self.lose();
+            return;
+        };
         let item = Item::Message(Box::new(Waiting {
             publication,
             source,
-            token,
+            token: lease.token,
+            heard: clock::now().steady,
+            _room: room,
         }));
-        if before + bytes > MOST_BYTES || self.queue.try_send(item).is_err() {
-            self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        if self.queue.try_send(item).is_err() {
             self.lose();
         }
-    }
-
-    /// A message left the queue.
-    pub fn release(&self, waiting: &Waiting) {
-        let bytes = waiting.publication.message.bytes();
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Puts the end behind all that waits, and waits until it is reached, at most a second: whether it was.
@@ -236,7 +237,6 @@ impl Gate {
 mod tests {
     use super::*;
     use crate::broker::contract;
-    use std::sync::Arc;
 
     fn offer(gate: &Gate, data: &str) {
         let policy = Arc::new(contract::policy("a", 10, false));
@@ -291,6 +291,21 @@ mod tests {
             offer(&gate, "x");
         }
         gate.lost().await;
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_out_has_its_room_until_it_is_numbered() {
+        let (gate, mut items) = Gate::new();
+        gate.open(7, clock::now().steady);
+        let most = "x".repeat(MOST_BYTES / 2);
+        offer(&gate, &most);
+        let taken = items.recv().await;
+        offer(&gate, &most);
+        assert!(items.try_recv().is_err());
+        gate.lost().await;
+        drop(taken);
+        offer(&gate, &most);
+        assert!(items.try_recv().is_ok());
     }
 
     #[tokio::test(start_paused = true)]

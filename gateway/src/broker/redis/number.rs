@@ -1,7 +1,7 @@
 //! Numbers raw messages, in the order in which they came.
 //!
-//! Owns: batches through the script, repeated until they are through or the lease is over. Never: drops
-//! one without telling. Used by: `redis`, which runs it.
+//! Owns: batches through the script, repeated until they are through, too old, or the lease is over; what one server
+//! does not take is `held`, and others go on. Never: drops one without telling. Used by: `redis`, which runs it.
 
 use super::backoff::Complaint;
 use super::commands::{Commands, Failure};
@@ -9,19 +9,27 @@ use super::gate::{Gate, Item, Waiting};
 use super::keys::Keys;
 use super::notes::Note;
 use super::publish::{Publisher, Said, said_in_pipeline};
+use super::topology::{Topology, slot};
+use crate::broker::OWN_KEY_TTL;
 use crate::clock;
+use held::{Held, PAUSE, Place};
 use redis::{RedisResult, ScriptInvocation};
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{sleep, sleep_until};
+
+mod held;
 
 /// Messages in one pipeline.
 const BATCH: usize = 64;
 /// Time for one pipeline.
 const ATTEMPT: Duration = Duration::from_secs(1);
-/// Between two attempts.
-const PAUSE: Duration = Duration::from_millis(100);
+/// Time from hearing a message to the last attempt at numbering it. Redis must still know by then whether an earlier
+/// one succeeded: otherwise the message would come twice.
+const LONGEST: Duration = Duration::from_secs(20);
+const _: () = assert!(LONGEST.as_secs() + ATTEMPT.as_secs() < OWN_KEY_TTL.as_secs());
 
 /// What numbers.
 pub struct Numbering {
@@ -32,71 +40,160 @@ pub struct Numbering {
     pub keys: Keys,
 }
 
+/// What is remembered between two batches.
+#[derive(Default)]
+struct Memory {
+    held: Held,
+    complaint: Complaint,
+}
+
+/// What came of a batch.
+#[derive(Default)]
+struct Settled {
+    /// Why something of it was lost, or is to be tried again.
+    cause: Option<String>,
+    unknown_script: bool,
+}
+
 impl Numbering {
     /// Works for as long as messages may come.
     pub async fn run(mut self) {
-        let mut complaint = Complaint::default();
+        let mut memory = Memory::default();
         let mut items = Vec::with_capacity(BATCH);
-        while self.queue.recv_many(&mut items, BATCH).await > 0 {
+        loop {
+            let again = memory.held.again();
+            tokio::select! {
+                received = self.queue.recv_many(&mut items, BATCH) => if received == 0 {
+                    return;
+                },
+                () = sleep_until(again.unwrap_or_else(|| clock::now().steady).into()), if again.is_some() => {}
+            }
             self.gate.turn().await;
             let mut batch = Vec::with_capacity(items.len());
             for item in items.drain(..) {
                 match item {
-                    Item::Message(waiting) => {
-                        self.gate.release(&waiting);
-                        batch.push(*waiting);
-                    }
+                    Item::Message(waiting) => self.line_up(*waiting, &mut batch, &mut memory),
                     Item::End(token) => {
-                        self.number(std::mem::take(&mut batch), &mut complaint)
-                            .await;
+                        self.number(mem::take(&mut batch), &mut memory).await;
+                        self.finish(&mut memory).await;
                         self.done(token).await;
                     }
                 }
             }
-            self.number(batch, &mut complaint).await;
-        }
-    }
-
-    async fn number(&self, mut batch: Vec<Waiting>, complaint: &mut Complaint) {
-        let mut load = false;
-        while !batch.is_empty() {
-            batch.retain(|waiting| {
-                let believed = self.gate.believes(waiting.token);
-                if !believed {
-                    self.gate.lose();
-                }
-                believed
-            });
-            let before = batch.len();
-            let others = self.apart(&mut batch);
-            let cause = match self.attempt(&batch, load).await {
-                Ok(answers) => self.settle(&mut batch, answers, &mut load),
-                Err(failure) => Some(failure.to_string()),
-            };
-            batch.extend(others);
-            if let Some(cause) = cause {
-                if let Some(times) = complaint.due(clock::now().steady) {
-                    tracing::warn!(cause, times, "raw messages wait to be numbered");
-                }
-                if batch.len() == before {
-                    sleep(PAUSE).await;
-                }
+            self.number(batch, &mut memory).await;
+            if again.is_some_and(|again| again <= clock::now().steady) {
+                self.number(memory.held.take(), &mut memory).await;
             }
         }
     }
 
-    /// Takes out of `batch` what another server numbers than its first message. Those of one topic stay together
-    /// and in order.
-    fn apart(&self, batch: &mut Vec<Waiting>) -> Vec<Waiting> {
-        let server = |waiting: &Waiting| self.commands.server_of(&self.channel(waiting));
-        let first = batch.first().map(server);
+    /// Puts a message into `batch`, or behind those that it must not overtake.
+    fn line_up(&self, waiting: Waiting, batch: &mut Vec<Waiting>, memory: &mut Memory) {
+        let place = self.place(&waiting);
+        if memory.held.stands_before(&place) {
+            self.hold(waiting, place, memory);
+        } else {
+            batch.push(waiting);
+        }
+    }
+
+    fn hold(&self, waiting: Waiting, place: Place, memory: &mut Memory) {
+        if !memory.held.hold(waiting, place, clock::now().steady) {
+            self.gate.lose();
+        }
+    }
+
+    /// Tries what is held until it is through or may not be numbered any more: no longer than the lease is believed.
+    async fn finish(&self, memory: &mut Memory) {
+        while memory.held.again().is_some() {
+            self.number(memory.held.take(), memory).await;
+            if memory.held.again().is_some() {
+                sleep(PAUSE).await;
+            }
+        }
+    }
+
+    async fn number(&self, mut waiting: Vec<Waiting>, memory: &mut Memory) {
+        // One for all, so that what is of one topic stays together.
+        let topology = self.commands.topology();
+        while !waiting.is_empty() {
+            let others = self.apart(&mut waiting, &topology);
+            self.number_at_one(waiting, memory).await;
+            waiting = others;
+        }
+    }
+
+    /// Takes out of `batch` what another server numbers than its first message, in the order of `batch`.
+    fn apart(&self, batch: &mut Vec<Waiting>, topology: &Topology) -> Vec<Waiting> {
+        let server = |waiting: &Waiting| topology.owner(slot(&self.channel(waiting)));
+        let first = batch.first().and_then(server);
         batch
-            .extract_if(.., |waiting| Some(server(waiting)) != first)
+            .extract_if(.., |waiting| server(waiting) != first)
             .collect()
+    }
+
+    /// Numbers what one server does; what it does not take is held.
+    async fn number_at_one(&self, mut waiting: Vec<Waiting>, memory: &mut Memory) {
+        loop {
+            waiting.retain(|waiting| self.may_still_be(waiting));
+            if waiting.is_empty() {
+                return;
+            }
+            let rest = waiting.split_off(waiting.len().min(BATCH));
+            if let Some(cause) = self.batch(&mut waiting).await
+                && let Some(times) = memory.complaint.due(clock::now().steady)
+            {
+                tracing::warn!(cause, times, "raw messages wait to be numbered");
+            }
+            if !waiting.is_empty() {
+                for waiting in waiting.into_iter().chain(rest) {
+                    let place = self.place(&waiting);
+                    self.hold(waiting, place, memory);
+                }
+                return;
+            }
+            waiting = rest;
+        }
+    }
+
+    /// Whether a message may still be numbered; otherwise it is lost, and that is told.
+    fn may_still_be(&self, waiting: &Waiting) -> bool {
+        let young = clock::now().steady.duration_since(waiting.heard) < LONGEST;
+        let good = young && self.gate.believes(waiting.token);
+        if !good {
+            self.gate.lose();
+        }
+        good
+    }
+
+    fn place(&self, waiting: &Waiting) -> Place {
+        let channel = self.channel(waiting);
+        let server = self.commands.topology().owner(slot(&channel)).cloned();
+        Place { server, channel }
     }
 
     fn channel(&self, waiting: &Waiting) -> String {
         self.keys.channel(&waiting.publication.target.address)
+    }
+
+    /// Keeps in `batch` what is to be tried again, and says why.
+    async fn batch(&self, batch: &mut Vec<Waiting>) -> Option<String> {
+        let first = batch.first().map(|first| self.channel(first))?;
+        // Those of other servers do not wait for a connection to this one.
+        if self.commands.reached(&first).is_none() {
+            return Some(Failure::Disconnected.to_string());
+        }
+        for load in [false, true] {
+            let answers = match self.attempt(batch, load).await {
+                Ok(answers) => answers,
+                Err(failure) => return Some(failure.to_string()),
+            };
+            let settled = self.settle(batch, answers);
+            if !settled.unknown_script {
+                return settled.cause;
+            }
+        }
+        Some("the server forgets the script at once".into())
     }
 
     async fn attempt(
@@ -127,14 +224,9 @@ impl Numbering {
         asked.await
     }
 
-    /// Keeps in `batch` what is to be tried again, and says why.
-    fn settle(
-        &self,
-        batch: &mut Vec<Waiting>,
-        answers: Vec<RedisResult<Vec<String>>>,
-        load: &mut bool,
-    ) -> Option<String> {
-        let mut cause = None;
+    /// Keeps in `batch` what is to be tried again.
+    fn settle(&self, batch: &mut Vec<Waiting>, answers: Vec<RedisResult<Vec<String>>>) -> Settled {
+        let mut settled = Settled::default();
         let mut answers = answers.into_iter();
         batch.retain(|waiting| {
             let Some(answer) = answers.next() else {
@@ -147,12 +239,12 @@ impl Numbering {
                     false
                 }
                 Ok(Said::Stale | Said::Conflict) => {
-                    cause = Some("another gateway holds the ingest lease".to_owned());
+                    settled.cause = Some("another gateway holds the ingest lease".to_owned());
                     self.gate.lose();
                     false
                 }
                 Err(failure) if failure.unknown_script() => {
-                    *load = true;
+                    settled.unknown_script = true;
                     true
                 }
                 Err(failure) => {
@@ -160,7 +252,7 @@ impl Numbering {
                         self.commands.heed(error);
                     }
                     let again = failure.passes();
-                    cause = Some(failure.to_string());
+                    settled.cause = Some(failure.to_string());
                     if !again {
                         self.gate.lose();
                     }
@@ -168,7 +260,7 @@ impl Numbering {
                 }
             }
         });
-        cause
+        settled
     }
 
     async fn done(&self, token: u64) {

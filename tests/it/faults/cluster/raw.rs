@@ -1,0 +1,143 @@
+//! Raw messages while one master numbers none.
+//!
+//! Owns: that they wait for it, that others do not, and that none comes twice however long it takes.
+
+use super::patient;
+use crate::{Channel, Gateway, GatewaySetup};
+use serde_json::json;
+use std::time::Duration;
+use tests::follow::Follower;
+use tests::redis::RedisCluster;
+use tests::wait::within;
+
+/// The masters.
+const MASTERS: usize = 3;
+/// Longer than Redis remembers that a message was numbered (30 s), and its gateway no longer tries.
+const FOR_LONG: Duration = Duration::from_secs(33);
+
+/// A topic for each master, the first for the one to which it happens: one that is neither asked for the lease nor
+/// hears raw publishers.
+struct World {
+    cluster: RedisCluster,
+    gateways: [Gateway; 2],
+    listener: Follower,
+    victim: usize,
+    topics: [String; MASTERS],
+    published: usize,
+}
+
+impl World {
+    async fn begin(mut cluster: RedisCluster) -> Self {
+        patient(&mut cluster).await;
+        let lease = cluster.owner_of("siar:{ingest:default}:ledger").await;
+        let victim = if lease == 1 { 2 } else { 1 };
+        let mut topics: [String; MASTERS] = Default::default();
+        for n in 0..64 {
+            let topic = format!("raw.{n}");
+            let owner = cluster.owner_of(&super::key(&topic)).await;
+            topics[(owner + MASTERS - victim) % MASTERS] = topic;
+        }
+        let channel = Channel::open("raw").topics(&["raw.{n}"]);
+        let channel = channel.ingest(&["FlaskSse"]).history(100);
+        let setup = GatewaySetup::new().channel(&channel).redis(&cluster.url());
+        let gateways = [setup.clone().start().await, setup.start().await];
+        let [first, more @ ..] = &topics;
+        let listen = more
+            .iter()
+            .fold(gateways[1].listen(first), |listen, topic| {
+                listen.channel(topic)
+            });
+        let listener = Follower::start(vec![listen]).await;
+        let mut world = Self {
+            cluster,
+            gateways,
+            listener,
+            victim,
+            topics,
+            published: 0,
+        };
+        world.publish().await;
+        world.until_all(0..MASTERS).await;
+        world
+    }
+
+    /// One message for each topic, at the node that happens to hear nothing itself.
+    async fn publish(&mut self) {
+        self.published += 1;
+        for topic in &self.topics {
+            let payload = json!({ "data": format!("{topic} {}", self.published) });
+            self.cluster
+                .node(0)
+                .publish(topic, payload.to_string())
+                .await;
+        }
+    }
+
+    /// Waits for the newest message of these topics.
+    async fn until_all(&self, topics: std::ops::Range<usize>) {
+        for topic in &self.topics[topics] {
+            let newest = format!("{topic} {}", self.published);
+            self.listener.until_data(&newest).await;
+        }
+    }
+
+    /// The numbers of the messages that came of a topic.
+    fn heard(&self, topic: usize) -> Vec<usize> {
+        let topic = format!("{} ", self.topics[topic]);
+        let messages = self.listener.messages().into_iter();
+        let numbers =
+            messages.filter_map(|message| message.data.strip_prefix(&topic)?.parse().ok());
+        numbers.collect()
+    }
+
+    fn all(&self) -> Vec<usize> {
+        (1..=self.published).collect()
+    }
+}
+
+#[tokio::test]
+async fn raw_messages_wait_for_a_master_that_hangs_and_others_do_not() {
+    let mut world = World::begin(RedisCluster::start().await).await;
+    let victim = world.victim;
+    world.cluster.node(victim).freeze();
+    for _ in 0..20 {
+        world.publish().await;
+        world.until_all(1..MASTERS).await;
+    }
+    assert_eq!(world.heard(0), [1]);
+    world.cluster.node(victim).thaw();
+    world.until_all(0..MASTERS).await;
+    for topic in 0..MASTERS {
+        assert_eq!(world.heard(topic), world.all(), "{}", world.topics[topic]);
+    }
+    assert_eq!(world.listener.gaps(), []);
+}
+
+#[tokio::test]
+async fn a_raw_message_comes_once_or_its_loss_is_told_however_long_its_master_says_nothing() {
+    let mut world = World::begin(RedisCluster::behind_wires().await).await;
+    world.cluster.wires()[world.victim].mute();
+    world.publish().await;
+    world.until_all(1..MASTERS).await;
+    tokio::time::sleep(FOR_LONG).await;
+    world.cluster.wires()[world.victim].heal_cut();
+    within("its topic to go on", async {
+        while world.heard(0).last() != Some(&world.published) {
+            world.publish().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    world.until_all(1..MASTERS).await;
+    let told = world.listener.gaps();
+    assert!(
+        told.iter().any(|gap| gap.data.contains("ingest")),
+        "{told:?}"
+    );
+    for topic in 0..MASTERS {
+        let mut once = world.heard(topic);
+        once.dedup();
+        assert_eq!(world.heard(topic), once, "{}", world.topics[topic]);
+    }
+    drop(world.gateways);
+}
