@@ -297,7 +297,7 @@ mod tests {
     async fn what_was_taken_out_has_its_room_until_it_is_numbered() {
         let (gate, mut items) = Gate::new();
         gate.open(7, clock::now().steady);
-        let most = "x".repeat(MOST_BYTES / 2);
+        let most = "x".repeat(MOST_BYTES / 2 + 1);
         offer(&gate, &most);
         let taken = items.recv().await;
         offer(&gate, &most);

@@ -7,7 +7,6 @@ use super::commands::{Commands, Failure};
 use super::ingest::Ingest;
 use super::keys::{Keys, LEASE_TTL};
 use super::notes::Note;
-use super::sessions::Sweep;
 use super::standing::Plain;
 use crate::clock;
 use redis::Script;
@@ -111,7 +110,8 @@ pub struct Lease {
     pub commands: Commands,
     pub ingest: Arc<Ingest>,
     pub desk: Arc<Desk>,
-    pub sweep: Sweep,
+    /// Those who are gone are to be looked for.
+    pub sweep: Arc<Notify>,
     /// Whether raw messages are heard at all.
     pub standing: watch::Receiver<Plain>,
 }
@@ -219,7 +219,7 @@ impl Lease {
         }
         turn.renewals += 1;
         if turn.renewals.is_multiple_of(SWEEP_EVERY) {
-            self.sweep.run().await;
+            self.sweep.notify_one();
         }
     }
 

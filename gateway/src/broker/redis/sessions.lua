@@ -28,12 +28,10 @@ if what == 'closed' then
   end
   return 0
 end
-local told = 0
-for _, name in ipairs(redis.call('HKEYS', KEYS[1])) do
-  if told == tonumber(ARGV[3]) then
-    break
-  end
-  if name ~= '' then
+-- Some, and not all to choose from: there may be a hundred thousand. One more, since the field "" may be among them.
+local most, told = tonumber(ARGV[3]), 0
+for _, name in ipairs(redis.call('HRANDFIELD', KEYS[1], most + 1)) do
+  if name ~= '' and told < most then
     local channel, text = string.match(redis.call('HGET', KEYS[1], name), '^(.-)\n(.*)$')
     redis.call('HDEL', KEYS[1], name)
     redis.call('PUBLISH', channel, text)

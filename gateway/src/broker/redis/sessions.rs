@@ -11,9 +11,9 @@ use crate::message::Session;
 use redis::{Script, ScriptInvocation};
 use serde::Serialize;
 use std::convert::Infallible;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 /// Events that wait to be told. The second half is for ends, so that whatever was told ends, too.
@@ -236,20 +236,27 @@ impl Teller {
     }
 }
 
-/// Tells what gateways owed that are gone; run by the holder of the lease.
+/// Tells what gateways owed that are gone. A task of its own: it may take long, and the lease that calls for it must
+/// not wait.
 pub struct Sweep {
     pub keys: Keys,
     pub commands: Commands,
+    /// The holder of the lease wants a round.
+    pub due: Arc<Notify>,
 }
 
 impl Sweep {
-    /// One round; what fails is tried again in the next.
-    pub async fn run(&self) {
-        if let Err(failure) = self.round().await {
-            tracing::debug!(%failure, "gateways that are gone could not be looked for");
+    /// Works for ever.
+    pub async fn run(self) {
+        loop {
+            self.due.notified().await;
+            if let Err(failure) = self.round().await {
+                tracing::debug!(%failure, "gateways that are gone could not be looked for");
+            }
         }
     }
 
+    /// One round; what fails is tried again in the next.
     async fn round(&self) -> Result<(), Failure> {
         let tellers = self.keys.tellers();
         let ask = redis::Cmd::smembers(&tellers);
@@ -260,19 +267,24 @@ impl Sweep {
             })
             .await?;
         for id in ids.iter().filter(|id| ***id != **self.keys.id()) {
-            let alive = self.keys.alive(id);
-            let ask = redis::Cmd::exists(&alive);
-            let alive: bool = self
-                .commands
-                .call(&alive, LIMIT, async |mut connection| {
-                    ask.query_async(&mut connection).await
-                })
-                .await?;
-            if !alive {
-                self.tell_for(id).await?;
+            // Their sessions may be kept by different servers.
+            if let Err(failure) = self.look_at(id).await {
+                tracing::debug!(gateway = id, %failure, "what it owed could not be told");
             }
         }
         Ok(())
+    }
+
+    async fn look_at(&self, id: &str) -> Result<(), Failure> {
+        let alive = self.keys.alive(id);
+        let ask = redis::Cmd::exists(&alive);
+        let asked = self.commands.call(&alive, LIMIT, async |mut connection| {
+            ask.query_async::<bool>(&mut connection).await
+        });
+        if asked.await? {
+            return Ok(());
+        }
+        self.tell_for(id).await
     }
 
     async fn tell_for(&self, id: &str) -> Result<(), Failure> {

@@ -170,13 +170,16 @@ fn lead(
     let sweep = Sweep {
         keys: history.keys.clone(),
         commands: history.commands.clone(),
+        due: Arc::default(),
     };
+    let due = sweep.due.clone();
+    tasks.run("redis sweep", sweep.run());
     let lease = Lease {
         keys: history.keys.clone(),
         commands: history.commands.clone(),
         ingest,
         desk: desk.clone(),
-        sweep,
+        sweep: due,
         standing,
     };
     tasks.run("redis lease", lease.run(tray));

@@ -7,6 +7,7 @@ use crate::close::GapReason;
 use crate::message::Session;
 use crds::policy::Policy;
 use redis::{PushInfo, PushKind, Value};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -202,7 +203,7 @@ async fn presence_is_gathered_from_the_others() {
 
 /// Everything published to channels that match `pattern`.
 async fn listen(server: &Server, pattern: &str) -> (mpsc::Receiver<(String, String)>, impl Sized) {
-    let (sender, heard) = mpsc::channel(100);
+    let (sender, heard) = mpsc::channel(1000);
     let text = |value: &Value| match value {
         Value::BulkString(text) => String::from_utf8(text.clone()).unwrap(),
         other => panic!("no text: {other:?}"),
@@ -235,19 +236,32 @@ async fn sessions_are_told_once_and_a_dead_gateways_by_another() {
     let one = joined(&server, &policy, "chat").await;
     let two = joined(&server, &policy, "chat").await;
     let target = one.target(&policy, "chat");
-    let (ana, visitor) = (Session::draw(1), Session::draw(2));
+    let ana = Session::draw(1);
+    // More than one call of the script tells of.
+    let visitors: Vec<Session> = (2..252).map(Session::draw).collect();
     one.broker.session_opened(&target, Some(&"ana".into()), ana);
-    one.broker.session_opened(&target, None, visitor);
+    for &visitor in &visitors {
+        one.broker.session_opened(&target, None, visitor);
+    }
     one.broker.session_closed(&target, Some(&"ana".into()), ana);
     let mut next = async || timeout(DEADLINE, heard.recv()).await.unwrap().unwrap();
     let of_ana = format!(r#"{{"channel":"chat","meta":"ana","session_id":"{ana}"}}"#);
-    let of_visitor = format!(r#"{{"channel":"chat","session_id":"{visitor}"}}"#);
+    let of_visitor = |visitor| format!(r#"{{"channel":"chat","session_id":"{visitor}"}}"#);
     let (joins, leaves) = ("app:juggernaut:subscribe", "app:juggernaut:unsubscribe");
     assert_eq!(next().await, (joins.into(), of_ana.clone()));
-    assert_eq!(next().await, (joins.into(), of_visitor.clone()));
+    for &visitor in &visitors {
+        assert_eq!(next().await, (joins.into(), of_visitor(visitor)));
+    }
     assert_eq!(next().await, (leaves.into(), of_ana));
     // Killed; the other tells what is owed, as soon as the first is known to be gone.
     drop(one);
-    assert_eq!(next().await, (leaves.into(), of_visitor));
+    let mut left = BTreeSet::new();
+    for _ in &visitors {
+        let (channel, text) = next().await;
+        assert_eq!(channel, leaves);
+        assert!(left.insert(text.clone()), "{text} twice");
+    }
+    let owed: BTreeSet<String> = visitors.iter().copied().map(of_visitor).collect();
+    assert_eq!(left, owed);
     two.broker.hand_over().await;
 }
