@@ -182,18 +182,19 @@ impl Lease {
             return;
         };
         self.ingest.lost(lost.parse().unwrap_or_default());
-        turn.other = word == "other";
+        let other = std::mem::replace(&mut turn.other, word == "other");
         match word.as_str() {
             "other" => self.other(turn, value == "1"),
             "vacant" => self.other(turn, false),
             _ => {
                 let token = value.parse().unwrap_or_default();
-                // Held without knowing why, ended without being given back, or forgotten with the server while
-                // another held it: something was missed.
+                // Held without knowing why, ended without being given back, forgotten with the server while another
+                // held it, or given back by another although this one might have followed: something was missed.
                 let unsure = matches!(turn.state, State::Aside | State::Prepared { .. });
                 let marked = self.ingest.gate.is_open();
                 let forgotten = clean.is_empty() && turn.known;
-                turn.owes |= clean == "0" || (unsure && !marked && (word == "held" || forgotten));
+                let missed = unsure && !marked && (word == "held" || forgotten || other);
+                turn.owes |= clean == "0" || missed;
                 self.hold(turn, token, asked).await;
             }
         }
