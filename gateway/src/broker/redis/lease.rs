@@ -279,6 +279,8 @@ impl Lease {
             }
             turn.state = State::Aside;
         }
+        // Who holds it meanwhile is not looked at, and what was seen says nothing later.
+        turn.other = false;
         self.desk.ready.send_replace(true);
     }
 
