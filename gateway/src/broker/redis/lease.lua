@@ -4,12 +4,12 @@
 -- ARGV  1 what to do   2 who asks   3 time to live of the lease, ms   4 see below
 --
 -- take     4: "1" if another holder was seen lately. Answers {"taken", token, clean, lost}: clean is "1" when
---          the last holder gave it back, "0" when it just ended, "" when there was none; {"held", token, "",
+--          the last holder gave it back, "0" when it just ended or others were there, "" when there was none; {"held", token, "",
 --          lost}; {"other", ready, "", lost}; or {"vacant", "", "", lost}: ask again.
 -- ready    the holder hears all raw messages. Answers {"ok"} or {"no"}, as all that follow.
 -- lost     4: channel of the fleet. Raw messages may have been lost: numbers and tells it.
 -- give     4: channel of the fleet, 5: the successor. Publishes the marker.
--- release  nobody is there to take it.
+-- release  nobody takes it now. 4: "1" if nobody misses anything until somebody does, else "0".
 --
 -- Fields of the ledger: token and lost, the newest of each; clean, ready.
 
@@ -66,6 +66,6 @@ elseif op == 'give' then
   redis.call('PUBLISH', ARGV[4], '{"k":"take","to":"' .. ARGV[5] .. '","token":' .. token .. '}')
 elseif op == 'release' then
   redis.call('DEL', KEYS[1])
-  redis.call('HSET', KEYS[2], 'clean', '1', 'ready', '0')
+  redis.call('HSET', KEYS[2], 'clean', ARGV[4], 'ready', '0')
 end
 return {'ok'}

@@ -182,19 +182,18 @@ impl Lease {
             return;
         };
         self.ingest.lost(lost.parse().unwrap_or_default());
-        let other = std::mem::replace(&mut turn.other, word == "other");
+        turn.other = word == "other";
         match word.as_str() {
             "other" => self.other(turn, value == "1"),
             "vacant" => self.other(turn, false),
             _ => {
                 let token = value.parse().unwrap_or_default();
-                // Held without knowing why, ended without being given back, forgotten with the server while another
-                // held it, or given back by another although this one might have followed: something was missed.
+                // Held without knowing why, ended without being given back, or forgotten with the server while
+                // another held it: something was missed.
                 let unsure = matches!(turn.state, State::Aside | State::Prepared { .. });
                 let marked = self.ingest.gate.is_open();
                 let forgotten = clean.is_empty() && turn.known;
-                let missed = unsure && !marked && (word == "held" || forgotten || other);
-                turn.owes |= clean == "0" || missed;
+                turn.owes |= clean == "0" || (unsure && !marked && (word == "held" || forgotten));
                 self.hold(turn, token, asked).await;
             }
         }
@@ -274,13 +273,11 @@ impl Lease {
         if turn.state != State::Aside {
             self.ingest.gate.close();
             self.ingest.listen(false);
-            if let Err(failure) = self.ask("release", &[]).await {
+            if let Err(failure) = self.ask("release", &["1"]).await {
                 tracing::debug!(%failure, "the ingest lease runs out by itself");
             }
             turn.state = State::Aside;
         }
-        // Who holds it meanwhile is not looked at, and what was seen says nothing later.
-        turn.other = false;
         self.desk.ready.send_replace(true);
     }
 
@@ -321,19 +318,21 @@ impl Lease {
         self.ask("lost", &[&self.keys.control()]).await
     }
 
-    async fn tell(&self, note: &Note) {
+    /// How many heard it, this gateway among them.
+    async fn tell(&self, note: &Note) -> usize {
         let text = note.text();
         let home = self.keys.home();
         let told = self.commands.call(&home, LIMIT, async |mut connection| {
             redis::cmd("PUBLISH")
                 .arg(self.keys.control())
                 .arg(&text)
-                .exec_async(&mut connection)
+                .query_async(&mut connection)
                 .await
         });
-        if let Err(failure) = told.await {
+        told.await.unwrap_or_else(|failure| {
             tracing::debug!(%failure, "a note to the fleet was lost");
-        }
+            0
+        })
     }
 
     async fn ask(&self, what: &str, more: &[&str]) -> Result<Vec<String>, Failure> {

@@ -1,4 +1,4 @@
-//! Numbers raw messages, in the order in which they came.
+//! Numbers raw messages, those of a topic or a selector in the order in which they came.
 //!
 //! Owns: batches through the script, repeated until they are through, too old, or the lease is over; what one server
 //! does not take is `held`, and others go on. Never: drops one without telling. Used by: `redis`, which runs it.
@@ -12,24 +12,30 @@ use super::publish::{Publisher, Said, said_in_pipeline};
 use super::topology::{Topology, slot};
 use crate::broker::OWN_KEY_TTL;
 use crate::clock;
-use held::{Held, PAUSE, Place};
+use held::{Held, Place};
 use redis::{RedisResult, ScriptInvocation};
 use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, sleep_until};
 
 mod held;
 
+/// Messages that are taken out at once: while one server is asked, those of others are not.
+const MOST_TAKEN: usize = 1024;
 /// Messages in one pipeline.
 const BATCH: usize = 64;
 /// Time for one pipeline.
 const ATTEMPT: Duration = Duration::from_secs(1);
+/// The least time between two attempts; otherwise as long as an attempt takes, so that others have half of it.
+const PAUSE: Duration = Duration::from_millis(100);
 /// Time from hearing a message to the last attempt at numbering it. Redis must still know by then whether an earlier
-/// one succeeded: otherwise the message would come twice.
+/// one succeeded: otherwise the message would come twice. A server that numbers it and then hangs until it has
+/// forgotten, with an attempt in its hands, still does that.
 const LONGEST: Duration = Duration::from_secs(20);
-const _: () = assert!(LONGEST.as_secs() + ATTEMPT.as_secs() < OWN_KEY_TTL.as_secs());
+/// The last attempt may be two, as the script may have to be loaded.
+const _: () = assert!(LONGEST.as_secs() + 2 * ATTEMPT.as_secs() < OWN_KEY_TTL.as_secs());
 
 /// What numbers.
 pub struct Numbering {
@@ -59,11 +65,11 @@ impl Numbering {
     /// Works for as long as messages may come.
     pub async fn run(mut self) {
         let mut memory = Memory::default();
-        let mut items = Vec::with_capacity(BATCH);
+        let mut items = Vec::with_capacity(MOST_TAKEN);
         loop {
             let again = memory.held.again();
             tokio::select! {
-                received = self.queue.recv_many(&mut items, BATCH) => if received == 0 {
+                received = self.queue.recv_many(&mut items, MOST_TAKEN) => if received == 0 {
                     return;
                 },
                 () = sleep_until(again.unwrap_or_else(|| clock::now().steady).into()), if again.is_some() => {}
@@ -91,14 +97,14 @@ impl Numbering {
     fn line_up(&self, waiting: Waiting, batch: &mut Vec<Waiting>, memory: &mut Memory) {
         let place = self.place(&waiting);
         if memory.held.stands_before(&place) {
-            self.hold(waiting, place, memory);
+            self.hold(waiting, place, clock::now().steady, memory);
         } else {
             batch.push(waiting);
         }
     }
 
-    fn hold(&self, waiting: Waiting, place: Place, memory: &mut Memory) {
-        if !memory.held.hold(waiting, place, clock::now().steady) {
+    fn hold(&self, waiting: Waiting, place: Place, again: Instant, memory: &mut Memory) {
+        if !memory.held.hold(waiting, place, again) {
             self.gate.lose();
         }
     }
@@ -114,7 +120,7 @@ impl Numbering {
     }
 
     async fn number(&self, mut waiting: Vec<Waiting>, memory: &mut Memory) {
-        // One for all, so that what is of one topic stays together.
+        // One for all, so that what is of one slot stays together.
         let topology = self.commands.topology();
         while !waiting.is_empty() {
             let others = self.apart(&mut waiting, &topology);
@@ -140,15 +146,19 @@ impl Numbering {
                 return;
             }
             let rest = waiting.split_off(waiting.len().min(BATCH));
-            if let Some(cause) = self.batch(&mut waiting).await
-                && let Some(times) = memory.complaint.due(clock::now().steady)
+            let began = clock::now().steady;
+            let cause = self.batch(&mut waiting).await;
+            let now = clock::now().steady;
+            if let Some(cause) = cause
+                && let Some(times) = memory.complaint.due(now)
             {
                 tracing::warn!(cause, times, "raw messages wait to be numbered");
             }
             if !waiting.is_empty() {
+                let again = now + PAUSE.max(now.duration_since(began));
                 for waiting in waiting.into_iter().chain(rest) {
                     let place = self.place(&waiting);
-                    self.hold(waiting, place, memory);
+                    self.hold(waiting, place, again, memory);
                 }
                 return;
             }
@@ -167,9 +177,9 @@ impl Numbering {
     }
 
     fn place(&self, waiting: &Waiting) -> Place {
-        let channel = self.channel(waiting);
-        let server = self.commands.topology().owner(slot(&channel)).cloned();
-        Place { server, channel }
+        let slot = slot(&self.channel(waiting));
+        let server = self.commands.topology().owner(slot).cloned();
+        Place { server, slot }
     }
 
     fn channel(&self, waiting: &Waiting) -> String {
@@ -179,7 +189,7 @@ impl Numbering {
     /// Keeps in `batch` what is to be tried again, and says why.
     async fn batch(&self, batch: &mut Vec<Waiting>) -> Option<String> {
         let first = batch.first().map(|first| self.channel(first))?;
-        // Those of other servers do not wait for a connection to this one.
+        // Those of other servers wait for an answer of this one, but not for a connection to it.
         if self.commands.reached(&first).is_none() {
             return Some(Failure::Disconnected.to_string());
         }

@@ -1,12 +1,15 @@
 //! Tells Juggernaut's apps which sessions joined and left which channels.
 //!
 //! Owns: the events `juggernaut:subscribe` and `juggernaut:unsubscribe`, in order and each once, and
-//! those that a dead gateway owed. Never: waits where a stream opens or closes. Used by: `redis`, `lease`.
+//! those that a dead gateway owed. Never: waits where a stream opens or closes. Used by: `redis`; `lease`
+//! says when dead ones are to be looked for.
 
+use super::backoff::Complaint;
 use super::commands::{Commands, Failure};
 use super::keys::{ALIVE_TTL, JUGGERNAUT, Keys, SESSIONS_TTL};
 use crate::address::Address;
 use crate::broker::Target;
+use crate::clock;
 use crate::message::Session;
 use redis::{Script, ScriptInvocation};
 use serde::Serialize;
@@ -248,15 +251,19 @@ pub struct Sweep {
 impl Sweep {
     /// Works for ever.
     pub async fn run(self) {
+        let mut complaint = Complaint::default();
         loop {
             self.due.notified().await;
-            if let Err(failure) = self.round().await {
-                tracing::debug!(%failure, "gateways that are gone could not be looked for");
+            let Err(failure) = self.round().await else {
+                continue;
+            };
+            if let Some(times) = complaint.due(clock::now().steady) {
+                tracing::warn!(%failure, times, "what gateways owed that are gone could not be told");
             }
         }
     }
 
-    /// One round; what fails is tried again in the next.
+    /// One round, with the last failure; what fails is tried again in the next.
     async fn round(&self) -> Result<(), Failure> {
         let tellers = self.keys.tellers();
         let ask = redis::Cmd::smembers(&tellers);
@@ -266,13 +273,12 @@ impl Sweep {
                 ask.query_async(&mut connection).await
             })
             .await?;
+        let mut all = Ok(());
         for id in ids.iter().filter(|id| ***id != **self.keys.id()) {
             // Their sessions may be kept by different servers.
-            if let Err(failure) = self.look_at(id).await {
-                tracing::debug!(gateway = id, %failure, "what it owed could not be told");
-            }
+            all = self.look_at(id).await.and(all);
         }
-        Ok(())
+        all
     }
 
     async fn look_at(&self, id: &str) -> Result<(), Failure> {

@@ -17,12 +17,12 @@ impl Lease {
             @ (State::Aside | State::Prepared { .. } | State::Taking { .. } | State::Left) => {
                 self.ingest.listen(false);
                 let took = matches!(state, State::Taking { .. });
-                self.give_back(took && turn.owes).await;
+                self.give_back(took && turn.owes, !took).await;
                 return;
             }
         };
         let me = self.keys.id().to_string();
-        self.tell(&Note::Offer { from: me.clone() }).await;
+        let heard = self.tell(&Note::Offer { from: me.clone() }).await;
         let successor = async {
             loop {
                 match notes.recv().await? {
@@ -45,7 +45,8 @@ impl Lease {
             }
         } else {
             let owes = self.owes_after(turn, self.ingest.gate.drain(held + 1).await);
-            self.give_back(owes).await;
+            // Whoever is there and did not answer hears nothing until it finds out that nobody numbers.
+            self.give_back(owes, heard <= 1).await;
         }
         self.ingest.listen(false);
     }
@@ -57,10 +58,11 @@ impl Lease {
     }
 
     /// Gives the lease back, and tells first what may be lost. If it cannot be told the lease runs out instead, and its
-    /// next holder tells it.
-    async fn give_back(&self, owes: bool) {
+    /// next holder tells it; so it does of what may be lost from here on, unless this gateway is `alone`.
+    async fn give_back(&self, owes: bool, alone: bool) {
         if !owes || self.tell_loss().await.is_ok() {
-            drop(self.ask("release", &[]).await);
+            let clean = if alone { "1" } else { "0" };
+            drop(self.ask("release", &[clean]).await);
         }
     }
 }

@@ -1,34 +1,35 @@
 //! Raw messages whose server does not take them now.
 //!
-//! Owns: that what follows them at the same server or topic waits behind them, so that a topic keeps its order and
-//! others go on. Never: asks a server. Pure. Used by: `number`.
+//! Owns: that what follows them at the same server or slot waits behind them, so that a topic keeps its order and others
+//! go on. Never: asks a server. Pure. Used by: `number`.
 
 use super::Waiting;
 use crate::broker::redis::topology::Node;
 use std::collections::HashSet;
 use std::mem;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Messages that are held; with one more it is lost, and that is told.
 const MOST: usize = 4096;
-/// Between two attempts.
-pub const PAUSE: Duration = Duration::from_millis(100);
+/// Bytes of those; the same happens at this bound. It is half of all that may wait, so that others have room.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
 
 /// Where a message is numbered.
 #[derive(Clone, Debug)]
 pub struct Place {
     pub server: Option<Node>,
-    /// That of the topic.
-    pub channel: String,
+    /// That of its topic; all topics of a selector share one.
+    pub slot: u16,
 }
 
 /// What is held, oldest first.
 #[derive(Default)]
 pub struct Held {
     waiting: Vec<Waiting>,
+    bytes: usize,
     servers: HashSet<Option<Node>>,
-    /// A slot may move while its messages are held: those that follow have another server then.
-    channels: HashSet<String>,
+    /// One may move while its messages are held: those that follow have another server then.
+    slots: HashSet<u16>,
     again: Option<Instant>,
 }
 
@@ -42,16 +43,18 @@ impl Held {
     /// Whether what is numbered there has to wait behind these.
     #[must_use]
     pub fn stands_before(&self, place: &Place) -> bool {
-        self.servers.contains(&place.server) || self.channels.contains(&place.channel)
+        self.servers.contains(&place.server) || self.slots.contains(&place.slot)
     }
 
-    /// Holds one more: whether there was room for it.
-    pub fn hold(&mut self, waiting: Waiting, place: Place, now: Instant) -> bool {
-        let room = self.waiting.len() < MOST;
+    /// Holds one more, to be tried at `again` or with those that are held already: whether there was room for it.
+    pub fn hold(&mut self, waiting: Waiting, place: Place, again: Instant) -> bool {
+        let bytes = self.bytes + waiting.publication.message.bytes();
+        let room = self.waiting.len() < MOST && bytes <= MOST_BYTES;
         if room {
-            self.again.get_or_insert(now + PAUSE);
+            self.again.get_or_insert(again);
+            self.bytes = bytes;
             self.servers.insert(place.server);
-            self.channels.insert(place.channel);
+            self.slots.insert(place.slot);
             self.waiting.push(waiting);
         }
         room
@@ -72,19 +75,18 @@ mod tests {
     use crate::clock;
     use crate::metrics::Source;
     use std::sync::Arc;
+    use std::time::Duration;
 
-    fn place(port: u16, channel: &str) -> Place {
-        Place {
-            server: Some(Node::new("redis", port)),
-            channel: channel.into(),
-        }
+    fn place(port: u16, slot: u16) -> Place {
+        let server = Some(Node::new("redis", port));
+        Place { server, slot }
     }
 
-    fn waiting() -> Waiting {
+    fn waiting(data: &str) -> Waiting {
         let (gate, mut items) = Gate::new();
         gate.open(1, clock::now().steady);
         let target = contract::target(&Arc::new(contract::policy("a", 10, false)), "a");
-        gate.offer(contract::publication(&target, "x"), Source::Raw);
+        gate.offer(contract::publication(&target, data), Source::Raw);
         match items.try_recv().unwrap() {
             Item::Message(waiting) => *waiting,
             Item::End(_) => unreachable!("a message was offered"),
@@ -92,26 +94,37 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_at_the_same_server_or_topic_waits_and_nothing_else() {
+    fn what_follows_at_the_same_server_or_slot_waits_and_nothing_else() {
         let (mut held, now) = (Held::default(), clock::now().steady);
-        assert!(!held.stands_before(&place(1, "a")) && held.again().is_none());
-        assert!(held.hold(waiting(), place(1, "a"), now));
-        assert!(held.stands_before(&place(1, "b")));
-        assert!(held.stands_before(&place(2, "a")), "its slot has moved");
-        assert!(!held.stands_before(&place(2, "b")));
-        assert!(held.hold(waiting(), place(2, "c"), now + PAUSE / 2));
-        assert_eq!(held.again(), Some(now + PAUSE));
+        assert!(!held.stands_before(&place(1, 10)) && held.again().is_none());
+        assert!(held.hold(waiting("x"), place(1, 10), now));
+        assert!(held.stands_before(&place(1, 20)));
+        assert!(held.stands_before(&place(2, 10)), "the slot has moved");
+        assert!(!held.stands_before(&place(2, 20)));
+        assert!(held.hold(waiting("y"), place(2, 30), now + Duration::from_secs(1)));
+        assert_eq!(held.again(), Some(now));
         assert_eq!(held.take().len(), 2);
-        assert!(!held.stands_before(&place(1, "a")) && held.again().is_none());
+        assert!(!held.stands_before(&place(1, 10)) && held.again().is_none());
     }
 
     #[test]
     fn there_is_room_for_so_many() {
         let (mut held, now) = (Held::default(), clock::now().steady);
         for _ in 0..MOST {
-            assert!(held.hold(waiting(), place(1, "a"), now));
+            assert!(held.hold(waiting("x"), place(1, 10), now));
         }
-        assert!(!held.hold(waiting(), place(2, "b"), now));
-        assert!(!held.stands_before(&place(2, "b")));
+        assert!(!held.hold(waiting("x"), place(2, 20), now));
+        assert!(!held.stands_before(&place(2, 20)));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_bytes() {
+        let (mut held, now) = (Held::default(), clock::now().steady);
+        let half = "x".repeat(MOST_BYTES / 2);
+        assert!(held.hold(waiting(&half), place(1, 10), now));
+        assert!(held.hold(waiting(&half), place(1, 10), now));
+        assert!(!held.hold(waiting("x"), place(1, 10), now));
+        drop(held.take());
+        assert!(held.hold(waiting("x"), place(1, 10), now));
     }
 }
