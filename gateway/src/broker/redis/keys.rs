@@ -155,8 +155,8 @@ impl Keys {
         format!("{}:{{ingest:{}}}:lease", self.prefix, self.gateway)
     }
 
-    /// What outlives the lease: its newest token, the number of the newest loss, whether the last holder
-    /// gave it back.
+    /// What outlives the lease: its newest token, the number of the newest loss, whether raw messages
+    /// may have been missed since its last holder.
     #[must_use]
     pub fn ledger(&self) -> String {
         format!("{}:{{ingest:{}}}:ledger", self.prefix, self.gateway)

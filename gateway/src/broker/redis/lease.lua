@@ -4,8 +4,8 @@
 -- ARGV  1 what to do   2 who asks   3 time to live of the lease, ms   4 see below
 --
 -- take     4: "1" if another holder was seen lately. Answers {"taken", token, clean, lost}: clean is "1" when
---          the last holder gave it back, "0" when it just ended or others were there, "" when there was none; {"held", token, "",
---          lost}; {"other", ready, "", lost}; or {"vacant", "", "", lost}: ask again.
+--          the last holder gave it back, "0" when it just ended or others were there, "" when there was none;
+--          {"held", token, "", lost}; {"other", ready, "", lost}; or {"vacant", "", "", lost}: ask again.
 -- ready    the holder hears all raw messages. Answers {"ok"} or {"no"}, as all that follow.
 -- lost     4: channel of the fleet. Raw messages may have been lost: numbers and tells it.
 -- give     4: channel of the fleet, 5: the successor. Publishes the marker.

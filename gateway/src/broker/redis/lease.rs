@@ -182,18 +182,19 @@ impl Lease {
             return;
         };
         self.ingest.lost(lost.parse().unwrap_or_default());
-        turn.other = word == "other";
+        let other = std::mem::replace(&mut turn.other, word == "other");
         match word.as_str() {
             "other" => self.other(turn, value == "1"),
             "vacant" => self.other(turn, false),
             _ => {
                 let token = value.parse().unwrap_or_default();
-                // Held without knowing why, ended without being given back, or forgotten with the server while
-                // another held it: something was missed.
+                // Held without knowing why, ended without being given back, forgotten with the server while another
+                // held it, or given back by another although this one might have followed: something was missed.
                 let unsure = matches!(turn.state, State::Aside | State::Prepared { .. });
                 let marked = self.ingest.gate.is_open();
                 let forgotten = clean.is_empty() && turn.known;
-                turn.owes |= clean == "0" || (unsure && !marked && (word == "held" || forgotten));
+                let missed = unsure && !marked && (word == "held" || forgotten || other);
+                turn.owes |= clean == "0" || missed;
                 self.hold(turn, token, asked).await;
             }
         }
@@ -278,6 +279,8 @@ impl Lease {
             }
             turn.state = State::Aside;
         }
+        // Who holds it meanwhile is not looked at, and what was seen says nothing later.
+        turn.other = false;
         self.desk.ready.send_replace(true);
     }
 
@@ -318,7 +321,7 @@ impl Lease {
         self.ask("lost", &[&self.keys.control()]).await
     }
 
-    /// How many heard it, this gateway among them.
+    /// How many heard it, this gateway among them; more than there can be if nobody knows.
     async fn tell(&self, note: &Note) -> usize {
         let text = note.text();
         let home = self.keys.home();
@@ -331,7 +334,7 @@ impl Lease {
         });
         told.await.unwrap_or_else(|failure| {
             tracing::debug!(%failure, "a note to the fleet was lost");
-            0
+            usize::MAX
         })
     }
 

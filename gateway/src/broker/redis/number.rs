@@ -1,4 +1,5 @@
-//! Numbers raw messages, those of a topic or a selector in the order in which they came.
+//! Numbers raw messages, those of a topic or a selector in the order in which they came; but where a server takes the
+//! later of two in one pipeline and not the earlier, as it may while it starts or gives a slot away.
 //!
 //! Owns: batches through the script, repeated until they are through, too old, or the lease is over; what one server
 //! does not take is `held`, and others go on. Never: drops one without telling. Used by: `redis`, which runs it.

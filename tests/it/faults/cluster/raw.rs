@@ -81,6 +81,19 @@ impl World {
         }
     }
 
+    /// Waits until messages of all topics come again: nobody may hear the first of them.
+    async fn goes_on(&mut self) {
+        let before = self.published;
+        within("all topics to go on", async {
+            while (0..MASTERS).any(|topic| self.heard(topic).last() <= Some(&before)) {
+                self.publish().await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        })
+        .await;
+        self.until_all(0..MASTERS).await;
+    }
+
     /// The numbers of the messages that came of a topic.
     fn heard(&self, topic: usize) -> Vec<usize> {
         let topic = format!("{} ", self.topics[topic]);
@@ -131,8 +144,7 @@ async fn what_waits_for_a_master_is_numbered_or_told_when_its_gateway_leaves() {
     world.cluster.node(victim).thaw();
     world.gateways[0].term();
     assert!(world.gateways[0].exit().await.success());
-    world.publish().await;
-    world.until_all(0..MASTERS).await;
+    world.goes_on().await;
     let told = world.told();
     for topic in 0..MASTERS {
         let heard = world.heard(topic);
@@ -149,15 +161,7 @@ async fn a_raw_message_comes_once_or_its_loss_is_told_however_long_its_master_sa
     world.until_all(1..MASTERS).await;
     tokio::time::sleep(FOR_LONG).await;
     world.cluster.wires()[world.victim].heal_cut();
-    let before = world.published;
-    within("its topic to go on", async {
-        while world.heard(0).last() <= Some(&before) {
-            world.publish().await;
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    })
-    .await;
-    world.until_all(1..MASTERS).await;
+    world.goes_on().await;
     assert!(world.told());
     for topic in 0..MASTERS {
         let heard = world.heard(topic);

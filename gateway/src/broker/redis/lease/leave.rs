@@ -3,7 +3,7 @@
 //! Owns: that a successor numbers on, or that whoever takes the lease next knows whether messages are missing.
 //! Used by: `lease`.
 
-use super::{Lease, Note, OFFER, State, Turn};
+use super::{Lease, Note, OFFER, Plain, State, Turn};
 use futures_util::FutureExt;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -17,10 +17,12 @@ impl Lease {
             @ (State::Aside | State::Prepared { .. } | State::Taking { .. } | State::Left) => {
                 self.ingest.listen(false);
                 let took = matches!(state, State::Taking { .. });
-                self.give_back(took && turn.owes, !took).await;
+                self.give_back(took && turn.owes, false).await;
                 return;
             }
         };
+        let Plain { times, now: stands } = *self.standing.borrow();
+        turn.owes |= !stands || times != turn.stood;
         let me = self.keys.id().to_string();
         let heard = self.tell(&Note::Offer { from: me.clone() }).await;
         let successor = async {

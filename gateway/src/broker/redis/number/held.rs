@@ -46,12 +46,12 @@ impl Held {
         self.servers.contains(&place.server) || self.slots.contains(&place.slot)
     }
 
-    /// Holds one more, to be tried at `again` or with those that are held already: whether there was room for it.
+    /// Holds one more, all to be tried not before `again`: whether there was room for it.
     pub fn hold(&mut self, waiting: Waiting, place: Place, again: Instant) -> bool {
         let bytes = self.bytes + waiting.publication.message.bytes();
         let room = self.waiting.len() < MOST && bytes <= MOST_BYTES;
         if room {
-            self.again.get_or_insert(again);
+            self.again = self.again.max(Some(again));
             self.bytes = bytes;
             self.servers.insert(place.server);
             self.slots.insert(place.slot);
@@ -101,9 +101,11 @@ mod tests {
         assert!(held.stands_before(&place(1, 20)));
         assert!(held.stands_before(&place(2, 10)), "the slot has moved");
         assert!(!held.stands_before(&place(2, 20)));
-        assert!(held.hold(waiting("y"), place(2, 30), now + Duration::from_secs(1)));
-        assert_eq!(held.again(), Some(now));
-        assert_eq!(held.take().len(), 2);
+        let later = now + Duration::from_secs(1);
+        assert!(held.hold(waiting("y"), place(2, 30), later));
+        assert!(held.hold(waiting("z"), place(1, 10), now));
+        assert_eq!(held.again(), Some(later));
+        assert_eq!(held.take().len(), 3);
         assert!(!held.stands_before(&place(1, 10)) && held.again().is_none());
     }
 

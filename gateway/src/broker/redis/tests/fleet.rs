@@ -191,6 +191,28 @@ async fn a_lease_is_not_given_back_as_clean_beside_others_that_cannot_take_it() 
     }
 }
 
+/// As when the offer is lost on its way: nobody heard raw messages for a moment.
+#[tokio::test]
+async fn a_lease_that_another_gave_back_while_this_one_lived_is_taken_with_a_loss() {
+    let server = Server::start().await;
+    let keys = Gateway::new(&server).broker.history.keys.clone();
+    let (lease, ledger) = (keys.lease(), keys.ledger());
+    server
+        .ask(&["SET", &lease, "another 5", "PX", "60000"])
+        .await;
+    let held = ["HSET", &ledger, "token", "5", "clean", "0", "ready", "0"];
+    server.ask(&held).await;
+    let policy = ingesting("sse", 100, &["sse"], FLASK);
+    let gateway = joined(&server, &policy, "sse").await;
+    let mut ready = gateway.broker.desk.ready.subscribe();
+    ready.wait_for(|ready| !ready).await.unwrap();
+    server.ask(&["HSET", &ledger, "clean", "1"]).await;
+    server.ask(&["DEL", &lease]).await;
+    ready.wait_for(|ready| *ready).await.unwrap();
+    raw(&server, 0).await;
+    assert_eq!(take(&gateway, 1).await, (numbers(0..1), 1));
+}
+
 #[tokio::test]
 async fn presence_is_gathered_from_the_others() {
     let server = Server::start().await;
