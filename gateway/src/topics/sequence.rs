@@ -162,6 +162,10 @@ impl Sequence {
             self.read(out);
             return;
         }
+        if !self.broken {
+            // Remembered before what was heard live since: all that was lost was told right before that.
+            return;
+        }
         self.take_over(lineage);
         let reason = if follows {
             GapReason::TooOld

@@ -67,6 +67,7 @@ impl World<'_> {
         for (gateway, (workers, _)) in GATEWAYS.into_iter().enumerate() {
             self.connect(gateway);
             self.resume(gateway);
+            self.resume(gateway);
             while self.arrive(gateway) || self.answer(gateway) {
                 happened = true;
             }

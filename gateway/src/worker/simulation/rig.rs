@@ -68,6 +68,8 @@ pub struct Link {
     subscribed: bool,
     /// The connection is new: what the server remembers is to be told.
     pub resuming: bool,
+    /// That, read already.
+    remembered: Option<Lineage>,
     pub pushes: VecDeque<Push>,
 }
 
@@ -189,6 +191,7 @@ impl Gateway {
         let link = &mut self.link;
         link.pushes.truncate(heard);
         (link.up, link.subscribed, link.resuming) = (false, false, false);
+        link.remembered = None;
         link.session += 1;
     }
 
@@ -201,12 +204,19 @@ impl Gateway {
         link.session += 1;
     }
 
-    /// What the server remembers now is told behind what it has sent.
-    pub fn resume(&mut self, keeper: &Keeper) {
-        if std::mem::take(&mut self.link.resuming) && self.told.lock().active {
-            let resumed = Push::Resumed(keeper.lineage().clone());
-            self.link.pushes.push_back(resumed);
+    /// The new connection has the server read what it remembers: true. If it was read before, it is told behind what
+    /// the server has sent meanwhile.
+    pub fn resume(&mut self, keeper: &Keeper) -> bool {
+        let link = &mut self.link;
+        let Some(lineage) = link.remembered.take() else {
+            link.remembered = Some(keeper.lineage().clone());
+            return true;
+        };
+        link.resuming = false;
+        if self.told.lock().active {
+            link.pushes.push_back(Push::Resumed(lineage));
         }
+        false
     }
 
     /// The next of what is on its way arrives. The epoch that it begins for one who has heard all of the one before.

@@ -92,7 +92,12 @@ impl<'a> World<'a> {
             92 if weather.refuse => self.refuse(gateway),
             93 if weather.fall_out => self.fall_out(),
             94..97 => self.disaster(),
-            97..100 => self.resume(gateway),
+            97..100 => {
+                self.resume(gateway);
+                if self.chance.one_in(2) {
+                    self.resume(gateway);
+                }
+            }
             _ => {}
         }
     }
@@ -191,8 +196,13 @@ impl<'a> World<'a> {
 
     pub fn resume(&mut self, gateway: usize) {
         if self.rig.gateways[gateway].link.resuming {
-            self.rig.gateways[gateway].resume(&self.keeper);
-            self.tell(|_| format!("gateway {gateway} stands again"));
+            let read = self.rig.gateways[gateway].resume(&self.keeper);
+            let what = if read {
+                "asks what is remembered"
+            } else {
+                "stands again"
+            };
+            self.tell(|_| format!("gateway {gateway} {what}"));
         }
     }
 

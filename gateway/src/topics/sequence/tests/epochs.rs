@@ -89,6 +89,22 @@ fn after_an_interruption_the_next_epoch_is_told_once_right_before_its_first_mess
 }
 
 #[test]
+fn what_was_remembered_before_the_newest_was_heard_takes_nothing_back() {
+    let told = told(false, |sequence, mut out| {
+        sequence.interrupted();
+        sequence.frame(frame("bbbbbb-3", 3), &mut out);
+        sequence.resumed(lineage(&[("aaaaaa", 1)], 2), &mut out);
+        sequence.frame(frame("bbbbbb-4", 3), &mut out);
+        sequence.interrupted();
+        sequence.frame(frame("bbbbbb-5", 3), &mut out);
+        sequence.resumed(lineage(&[("aaaaaa", 1), ("bbbbbb", 3)], 6), &mut out);
+        sequence.frame(frame("bbbbbb-6", 3), &mut out);
+    });
+    let first = ["gap epoch bbbbbb-2", "bbbbbb-3", "bbbbbb-4"];
+    assert_eq!(told, [&first[..], &["bbbbbb-5", "bbbbbb-6"]].concat());
+}
+
+#[test]
 fn with_history_what_is_left_of_the_epochs_between_is_read_first() {
     // `bbbbbb` went back behind `aaaaaa-2` and `cccccc` followed it, before anybody here heard of either.
     let known = || lineage(&[("aaaaaa", 1), ("bbbbbb", 2), ("cccccc", 3)], 3);
