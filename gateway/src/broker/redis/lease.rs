@@ -321,8 +321,8 @@ impl Lease {
         self.ask("lost", &[&self.keys.control()]).await
     }
 
-    /// How many heard it, this gateway among them; more than there can be if nobody knows.
-    async fn tell(&self, note: &Note) -> usize {
+    /// How many heard it, this gateway among them, if that is known.
+    async fn tell(&self, note: &Note) -> Option<usize> {
         let text = note.text();
         let home = self.keys.home();
         let told = self.commands.call(&home, LIMIT, async |mut connection| {
@@ -332,10 +332,9 @@ impl Lease {
                 .query_async(&mut connection)
                 .await
         });
-        told.await.unwrap_or_else(|failure| {
-            tracing::debug!(%failure, "a note to the fleet was lost");
-            usize::MAX
-        })
+        told.await
+            .inspect_err(|failure| tracing::debug!(%failure, "a note to the fleet was lost"))
+            .ok()
     }
 
     async fn ask(&self, what: &str, more: &[&str]) -> Result<Vec<String>, Failure> {

@@ -96,6 +96,10 @@ impl Numbering {
 
     /// Puts a message into `batch`, or behind those that it must not overtake.
     fn line_up(&self, waiting: Waiting, batch: &mut Vec<Waiting>, memory: &mut Memory) {
+        if memory.held.again().is_none() {
+            batch.push(waiting);
+            return;
+        }
         let place = self.place(&waiting);
         if memory.held.stands_before(&place) {
             self.hold(waiting, place, clock::now().steady, memory);

@@ -48,7 +48,8 @@ impl Lease {
         } else {
             let owes = self.owes_after(turn, self.ingest.gate.drain(held + 1).await);
             // Whoever is there and did not answer hears nothing until it finds out that nobody numbers.
-            self.give_back(owes, heard <= 1).await;
+            let alone = heard.is_some_and(|heard| heard <= 1);
+            self.give_back(owes, alone).await;
         }
         self.ingest.listen(false);
     }
