@@ -162,8 +162,9 @@ impl Sequence {
             self.read(out);
             return;
         }
-        if !self.broken {
-            // Remembered before what was heard live since: all that was lost was told right before that.
+        if !self.broken && !matches!(judged, Judged::Broken(_)) {
+            // Remembered before what was heard live since: all that was lost was told right before that. Who remembers a
+            // later epoch, too, remembers more than was heard.
             return;
         }
         self.take_over(lineage);

@@ -105,6 +105,17 @@ fn what_was_remembered_before_the_newest_was_heard_takes_nothing_back() {
 }
 
 #[test]
+fn an_epoch_that_began_unheard_behind_the_newest_is_told_without_a_next_message() {
+    let told = told(false, |sequence, mut out| {
+        sequence.interrupted();
+        // From the node that has given the slot away, and whose connection is slower.
+        sequence.frame(frame("aaaaaa-3", 1), &mut out);
+        sequence.resumed(lineage(&[("aaaaaa", 1), ("bbbbbb", 4)], 4), &mut out);
+    });
+    assert_eq!(told, ["aaaaaa-3", "gap epoch bbbbbb-4"]);
+}
+
+#[test]
 fn with_history_what_is_left_of_the_epochs_between_is_read_first() {
     // `bbbbbb` went back behind `aaaaaa-2` and `cccccc` followed it, before anybody here heard of either.
     let known = || lineage(&[("aaaaaa", 1), ("bbbbbb", 2), ("cccccc", 3)], 3);
